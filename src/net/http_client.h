@@ -1,0 +1,81 @@
+// HttpClient: blocking HTTP/1.1 requests with limits, over libcurl.
+//
+// One client per peer group (registries, key broker, module downloads); it keeps connections alive between requests.
+// Thread-safe: concurrent `send` calls use separate connections. Every transfer ends within 100 ms of a stop request
+// (CANCELLED). Redirects are never followed by the library: `send` follows at most `redirects` of them itself, https to http
+// never, and drops Authorization and Cookie when the origin changes. There is no cookie store. Bodies are bounded.
+// Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT. A response
+// with any status is a success here; callers judge the status.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/secret_bytes.h"
+#include "net/url.h"
+
+namespace proplet::net {
+
+struct TlsOptions {
+  // PEM bundle added to nothing: when set, only these authorities are trusted; empty means the system's.
+  std::string ca_pem;
+  bool verify = true;
+};
+
+struct HttpClientOptions {
+  std::string user_agent = "proplet/0.1";
+  TlsOptions tls;
+  std::chrono::milliseconds connect_timeout{5000};
+  // A transfer that moves less than 1 byte per second for this long has stalled and fails.
+  std::chrono::seconds stall_timeout{20};
+  // Hosts ("host" or "host:port") for which plain HTTP is allowed, besides loopback.
+  std::set<std::string> insecure_hosts;
+};
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+struct HttpRequest {
+  std::string method = "GET";
+  Url url;
+  HttpHeaders headers;  // may hold Authorization and Cookie; never logged
+  ByteView body;        // borrowed for the duration of `send`
+  std::size_t max_response_bytes = std::size_t{4} << 20;
+  int redirects = 0;
+  // A bound on the whole exchange; none: only the stall limit applies.
+  std::optional<std::chrono::milliseconds> timeout;
+  // When set, body bytes of a 2xx response go here as they arrive instead of into HttpResponse::body. Called on the
+  // sending thread. An error ends the transfer and is returned by `send`.
+  std::function<Status(ByteView)> on_body;
+};
+
+struct HttpResponse {
+  long status = 0;
+  HttpHeaders headers;  // names in lower case
+  Bytes body;
+  Url url;  // after redirects
+
+  // The first header of that (lower-case) name.
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
+};
+
+class HttpClient {
+ public:
+  virtual ~HttpClient() = default;
+  virtual Result<HttpResponse> send(const HttpRequest& request, std::stop_token stop = {}) = 0;
+};
+
+// Allocates; fails only when libcurl cannot be initialised.
+Result<std::unique_ptr<HttpClient>> make_http_client(HttpClientOptions options);
+
+}  // namespace proplet::net

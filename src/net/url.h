@@ -1,0 +1,43 @@
+// Url: an absolute http or https URL, parsed (RFC 3986).
+//
+// A Url is a value and always valid: scheme http or https, a host, no user information, no fragment.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace proplet::net {
+
+class Url {
+ public:
+  // FORMAT_INVALID says what is wrong. User information is refused: credentials do not belong in URLs or logs.
+  static Result<Url> parse(std::string_view text);
+  // Resolves a reference (absolute or relative, as in a Location header) against this URL. RFC 3986 section 5.
+  [[nodiscard]] Result<Url> resolve(std::string_view reference) const;
+
+  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& host() const { return host_; }
+  [[nodiscard]] std::uint16_t port() const { return port_; }  // the scheme's default when none was written
+  [[nodiscard]] const std::string& path_and_query() const { return path_and_query_; }
+  [[nodiscard]] bool is_https() const { return https_; }
+  // Same scheme, host and port.
+  [[nodiscard]] bool same_origin(const Url& other) const;
+  // The host is localhost, 127.0.0.0/8 or [::1].
+  [[nodiscard]] bool is_loopback() const;
+
+ private:
+  Url() = default;
+  std::string text_;
+  std::string host_;
+  std::string path_and_query_;
+  std::uint16_t port_ = 0;
+  bool https_ = false;
+};
+
+// Percent-encodes everything but unreserved characters (RFC 3986 section 2.3).
+std::string percent_encode(std::string_view text);
+
+}  // namespace proplet::net

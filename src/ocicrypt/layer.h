@@ -1,0 +1,62 @@
+// Encrypted OCI layers: cipher AES_256_CTR_HMAC_SHA256 of ocicrypt, in both directions.
+//
+// The ciphertext has the length of the plaintext. The HMAC-SHA256 covers the ciphertext and nothing else and uses the same
+// key as the cipher; it stands in the layer's annotations. `decrypt_in_place` verifies everything before it gives any
+// byte out: on failure the buffer is wiped. Not thread-safe per object; objects are independent.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret_bytes.h"
+#include "crypto/digest.h"
+
+namespace proplet::ocicrypt {
+
+// org.opencontainers.image.enc.* annotations of a layer descriptor, and any others.
+using Annotations = std::map<std::string, std::string>;
+
+inline constexpr std::string_view kEncryptedSuffix = "+encrypted";
+inline constexpr std::string_view kPublicOptionsKey = "org.opencontainers.image.enc.pubopts";
+inline constexpr std::string_view kJweKeysKey = "org.opencontainers.image.enc.keys.jwe";
+inline constexpr std::string_view kProviderKeysPrefix = "org.opencontainers.image.enc.keys.provider.";
+inline constexpr std::string_view kAttestationAgentKeysKey =
+    "org.opencontainers.image.enc.keys.provider.attestation-agent";
+
+// Public options: cleartext in the annotations.
+struct PublicOptions {
+  crypto::Sha256Digest hmac{};
+  Bytes nonce;  // empty, or 16 bytes when an old writer put it here
+};
+
+// Private options: what the key wraps protect.
+struct PrivateOptions {
+  SecretBytes key;     // 32 bytes
+  std::string digest;  // of the source layer; informative, never relied on
+  Bytes nonce;         // 16 bytes
+};
+
+Result<PublicOptions> parse_public_options(std::string_view json_text);
+// Refuses a missing nonce and one that differs from `public_nonce` (ANNOTATION_INVALID).
+Result<PrivateOptions> parse_private_options(ByteView json_text, ByteView public_nonce);
+std::string serialize(const PublicOptions& options);
+SecretBytes serialize(const PrivateOptions& options);
+
+struct EncryptedLayer {
+  Bytes ciphertext;
+  PublicOptions public_options;
+  PrivateOptions private_options;
+};
+
+// Encrypts with a fresh random key and nonce; `digest` is that of the plaintext.
+EncryptedLayer encrypt_layer(ByteView plaintext, Random& random);
+
+// Checks the HMAC over all of `layer` (MAC_MISMATCH), then decrypts in place. The caller has checked the blob's digest.
+Result<SecretBytes> decrypt_in_place(SecretBytes layer, const PublicOptions& public_options,
+                                     const PrivateOptions& private_options);
+
+}  // namespace proplet::ocicrypt

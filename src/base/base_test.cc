@@ -11,8 +11,12 @@ namespace {
 
 // RFC 4648 section 10.
 TEST(Base64, EncodesAndDecodesTheVectorsOfTheRfc) {
-  const std::pair<std::string_view, std::string_view> vectors[] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                                                   {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+  const std::pair<std::string_view, std::string_view> vectors[] = {{"", ""},
+                                                                   {"f", "Zg=="},
+                                                                   {"fo", "Zm8="},
+                                                                   {"foo", "Zm9v"},
+                                                                   {"foob", "Zm9vYg=="},
+                                                                   {"fooba", "Zm9vYmE="},
                                                                    {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : vectors) {
     EXPECT_EQ(base64_encode(bytes_of(plain)), encoded);
@@ -31,8 +35,8 @@ TEST(Base64, RefusesEverythingThatIsNotTheOneEncoding) {
 
 TEST(Json, RefusesRepeatedMembersDepthAndTrailingData) {
   EXPECT_TRUE(json::parse(R"({"a":{"b":1},"b":[{"b":2}]})"));
-  for (const auto* bad : {R"({"a":1,"a":2})", R"({"x":{"a":1,"\u0061":2}})", R"({"a":1} x)", R"({"a":)", R"([1,])", "\"\xff\"",
-                          R"({"a":1}{})"}) {
+  for (const auto* bad : {R"({"a":1,"a":2})", R"({"x":{"a":1,"\u0061":2}})", R"({"a":1} x)", R"({"a":)", R"([1,])",
+                          "\"\xff\"", R"({"a":1}{})"}) {
     const auto parsed = json::parse(bad);
     ASSERT_FALSE(parsed) << bad;
     EXPECT_EQ(parsed.error().code(), Code::format_invalid) << bad;
@@ -42,10 +46,12 @@ TEST(Json, RefusesRepeatedMembersDepthAndTrailingData) {
 
 // RFC 8785 section 3.2.3, the part without floating point numbers.
 TEST(Json, CanonicalFormSortsByCodeUnitsAndEscapesMinimally) {
-  const auto parsed = json::parse(R"({"\u20ac":"Euro","\r":"CR","\ufb33":"Dalet","1":"One","\ud83d\ude00":"Smiley","a/":"\u0007/\"\\"})");
+  const auto parsed = json::parse(
+      R"({"\u20ac":"Euro","\r":"CR","\ufb33":"Dalet","1":"One","\ud83d\ude00":"Smiley","a/":"\u0007/\"\\"})");
   ASSERT_TRUE(parsed);
   EXPECT_EQ(json::canonical(*parsed),
-            "{\"\\r\":\"CR\",\"1\":\"One\",\"a/\":\"\\u0007/\\\"\\\\\",\"\xe2\x82\xac\":\"Euro\",\"\xf0\x9f\x98\x80\":\"Smiley\","
+            "{\"\\r\":\"CR\",\"1\":\"One\",\"a/\":\"\\u0007/"
+            "\\\"\\\\\",\"\xe2\x82\xac\":\"Euro\",\"\xf0\x9f\x98\x80\":\"Smiley\","
             "\"\xef\xac\xb3\":\"Dalet\"}");
 }
 

@@ -40,7 +40,8 @@ std::string encode(ByteView bytes, std::string_view alphabet, bool padded) {
 // Length of the decoded bytes, or an error if `text` cannot be base64 of the given kind. Strips the padding.
 Result<std::size_t> prepare(std::string_view& text, bool padded) {
   if (padded) {
-    if (text.size() % 4 != 0) return fail(Code::format_invalid, "base64: length {} is not a multiple of 4", text.size());
+    if (text.size() % 4 != 0)
+      return fail(Code::format_invalid, "base64: length {} is not a multiple of 4", text.size());
     for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
   }
   if (text.size() % 4 == 1) return fail(Code::format_invalid, "base64: impossible length {}", text.size());

@@ -14,7 +14,7 @@
 
 namespace proplet {
 
-std::string base64_encode(ByteView bytes);  // standard alphabet, padded
+std::string base64_encode(ByteView bytes);     // standard alphabet, padded
 std::string base64url_encode(ByteView bytes);  // URL-safe alphabet, no padding
 
 Result<Bytes> base64_decode(std::string_view text);     // standard alphabet, padding required
@@ -22,7 +22,7 @@ Result<Bytes> base64url_decode(std::string_view text);  // URL-safe alphabet, pa
 Result<SecretBytes> base64_decode_secret(std::string_view text);
 Result<SecretBytes> base64url_decode_secret(std::string_view text);
 
-std::string hex_encode(ByteView bytes);  // lower case
+std::string hex_encode(ByteView bytes);           // lower case
 Result<Bytes> hex_decode(std::string_view text);  // either case
 Result<SecretBytes> hex_decode_secret(std::string_view text);
 

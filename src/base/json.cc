@@ -140,13 +140,27 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\t': out += "\\t"; break;
-      case '\n': out += "\\n"; break;
-      case '\f': out += "\\f"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -198,7 +212,8 @@ void append_canonical(std::string& out, const value& value) {
 }  // namespace
 
 Result<value> parse(std::string_view text, Limits limits) {
-  if (text.size() > limits.bytes) return fail(Code::size_limit, "JSON text of {} bytes exceeds {}", text.size(), limits.bytes);
+  if (text.size() > limits.bytes)
+    return fail(Code::size_limit, "JSON text of {} bytes exceeds {}", text.size(), limits.bytes);
   boost::json::parse_options options;
   options.max_depth = limits.depth;
   boost::json::basic_parser<UniqueMemberHandler> parser(options);

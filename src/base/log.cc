@@ -27,10 +27,14 @@ std::string printable(std::string_view text) {
 
 json::value value_of(const Field& field) {
   switch (field.kind) {
-    case Field::Kind::text: return json::value(printable(field.text));
-    case Field::Kind::integer: return field.integer;
-    case Field::Kind::real: return field.real;
-    case Field::Kind::boolean: return field.integer != 0;
+    case Field::Kind::text:
+      return json::value(printable(field.text));
+    case Field::Kind::integer:
+      return field.integer;
+    case Field::Kind::real:
+      return field.real;
+    case Field::Kind::boolean:
+      return field.integer != 0;
   }
   return nullptr;
 }
@@ -81,7 +85,8 @@ void Log::set_level(LogLevel level) { sink_->logger.set_level(spdlog_level(level
 
 void Log::write(LogLevel level, std::string_view event, Fields fields) {
   if (!sink_->logger.should_log(spdlog_level(level))) return;
-  const std::string line = format_ == LogFormat::json ? json_line(level, event, fields) : text_line(level, event, fields);
+  const std::string line =
+      format_ == LogFormat::json ? json_line(level, event, fields) : text_line(level, event, fields);
   sink_->logger.log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

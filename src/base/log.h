@@ -30,7 +30,8 @@ struct Field {
   Field(std::string_view name, bool flag) : name(name), kind(Kind::boolean), integer(flag ? 1 : 0) {}
   template <class T>
     requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  Field(std::string_view name, T number) : name(name), kind(Kind::integer), integer(static_cast<std::int64_t>(number)) {}
+  Field(std::string_view name, T number)
+      : name(name), kind(Kind::integer), integer(static_cast<std::int64_t>(number)) {}
   Field(std::string_view name, double number) : name(name), kind(Kind::real), real(number) {}
 
   std::string_view name;

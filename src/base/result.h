@@ -38,15 +38,15 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 #define PROPLET_CONCAT(a, b) PROPLET_CONCAT_(a, b)
 
 // Returns the error of `expression` from the enclosing function, or goes on.
-#define TRY(expression)                                                                                      \
-  do {                                                                                                       \
+#define TRY(expression)                                                                                     \
+  do {                                                                                                      \
     if (auto try_status = (expression); !try_status) return ::proplet::fail(std::move(try_status).error()); \
   } while (false)
 
 // Declares `declaration` with the value of `expression`, or returns its error.
 #define TRY_ASSIGN(declaration, expression) \
   TRY_ASSIGN_IMPL_(PROPLET_CONCAT(try_result_, __COUNTER__), declaration, expression)
-#define TRY_ASSIGN_IMPL_(result, declaration, expression)                \
-  auto result = (expression);                                            \
+#define TRY_ASSIGN_IMPL_(result, declaration, expression)           \
+  auto result = (expression);                                       \
   if (!(result)) return ::proplet::fail(std::move(result).error()); \
   declaration = std::move(*(result))

@@ -19,7 +19,14 @@
 namespace proplet::crypto {
 
 enum class JweAlgorithm : std::uint8_t {
-  ecdh_es, ecdh_es_a128kw, ecdh_es_a192kw, ecdh_es_a256kw, rsa_oaep, rsa_oaep_256, a256kw, dir
+  ecdh_es,
+  ecdh_es_a128kw,
+  ecdh_es_a192kw,
+  ecdh_es_a256kw,
+  rsa_oaep,
+  rsa_oaep_256,
+  a256kw,
+  dir
 };
 
 std::string_view jwe_algorithm_name(JweAlgorithm algorithm);

@@ -2,8 +2,8 @@
 //
 // The handshake is request, challenge, attestation, response. The client makes one P-256 key pair per object, binds it
 // and the nonce into the evidence, keeps the session cookie and the attestation token until shortly before they expire,
-// and opens resource responses (JWE) in memory. A resource that is refused for want of a valid session costs at most one
-// new handshake; denials are final. Thread-safe; concurrent callers share one handshake.
+// and opens resource responses (JWE) in memory. A resource that is refused for want of a valid session costs at most
+// one new handshake; denials are final. Thread-safe; concurrent callers share one handshake.
 #pragma once
 
 #include <memory>
@@ -53,7 +53,7 @@ class Client {
 };
 
 // All references must outlive the client.
-Result<std::unique_ptr<Client>> make_client(ClientOptions options, net::HttpClient& http, attestation::Attester& attester,
-                                            const Clock& clock);
+Result<std::unique_ptr<Client>> make_client(ClientOptions options, net::HttpClient& http,
+                                            attestation::Attester& attester, const Clock& clock);
 
 }  // namespace proplet::kbs

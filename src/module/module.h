@@ -24,8 +24,8 @@ struct Module {
 
 // What a task says about its module.
 struct ModuleRequest {
-  std::string image_url;          // empty for inline modules
-  std::string file_base64;        // empty unless inline
+  std::string image_url;    // empty for inline modules
+  std::string file_base64;  // empty unless inline
   bool encrypted = false;
   std::string kbs_resource_path;  // empty: whatever the image names
 };

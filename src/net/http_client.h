@@ -2,8 +2,8 @@
 //
 // One client per peer group (registries, key broker, module downloads); it keeps connections alive between requests.
 // Thread-safe: concurrent `send` calls use separate connections. Every transfer ends within 100 ms of a stop request
-// (CANCELLED). Redirects are never followed by the library: `send` follows at most `redirects` of them itself, https to http
-// never, and drops Authorization and Cookie when the origin changes. There is no cookie store. Bodies are bounded.
+// (CANCELLED). Redirects are never followed by the library: `send` follows at most `redirects` of them itself, https to
+// http never, and drops Authorization and Cookie when the origin changes. There is no cookie store. Bodies are bounded.
 // Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT. A response
 // with any status is a success here; callers judge the status.
 #pragma once

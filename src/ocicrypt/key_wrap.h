@@ -1,8 +1,8 @@
 // Wrapping of a layer's private options: the packets in the `enc.keys.*` annotations.
 //
 // Two schemes, both directions: the packet of Confidential Containers' key provider ("attestation-agent"; Propeller
-// uses it too), and JWE recipients. A KeySource answers "what is the key with this id?": for provider packets the key encryption key,
-// for JWE the recipient's private key, in both cases what the key broker releases.
+// uses it too), and JWE recipients. A KeySource answers "what is the key with this id?": for provider packets the key
+// encryption key, for JWE the recipient's private key, in both cases what the key broker releases.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ struct ProviderPacket {
 
 Result<ProviderPacket> parse_provider_packet(std::string_view json_text);
 std::string serialize(const ProviderPacket& packet);
-Result<ProviderPacket> wrap_with_kek(ByteView key_encryption_key, std::string_view key_id, const PrivateOptions& options,
-                                     Random& random);
+Result<ProviderPacket> wrap_with_kek(ByteView key_encryption_key, std::string_view key_id,
+                                     const PrivateOptions& options, Random& random);
 
 // A key encryption key as a key broker may hold it: 32 raw bytes, or base64, base64url or hex text of them with white
 // space around, or a JWK of kty "oct". Anything else is KEY_INVALID.
@@ -45,17 +45,17 @@ struct LayerKeys {
   PrivateOptions private_options;
 };
 
-// How `unwrap_layer` gets keys. `kek` is asked with the key id of a provider packet and returns the resource as the broker
-// released it (decoded here). `private_key` is asked once when the layer has JWE recipients; it may be empty when there
-// is no such key, then JWE recipients do not count. Errors of either end the unwrapping.
+// How `unwrap_layer` gets keys. `kek` is asked with the key id of a provider packet and returns the resource as the
+// broker released it (decoded here). `private_key` is asked once when the layer has JWE recipients; it may be empty
+// when there is no such key, then JWE recipients do not count. Errors of either end the unwrapping.
 struct KeySource {
   std::function<Result<SecretBytes>(std::string_view key_id)> kek;
   std::function<Result<SecretBytes>()> private_key;
   bool allow_unauthenticated_ctr = true;  // A256CTR packets carry no tag; reading them is what peers do
 };
 
-// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE. Annotations without
-// any usable recipient are ANNOTATION_INVALID; a key that does not fit is UNWRAP_FAILED.
+// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE. Annotations
+// without any usable recipient are ANNOTATION_INVALID; a key that does not fit is UNWRAP_FAILED.
 Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& keys);
 
 }  // namespace proplet::ocicrypt

@@ -1,8 +1,8 @@
 // Encrypted OCI layers: cipher AES_256_CTR_HMAC_SHA256 of ocicrypt, in both directions.
 //
-// The ciphertext has the length of the plaintext. The HMAC-SHA256 covers the ciphertext and nothing else and uses the same
-// key as the cipher; it stands in the layer's annotations. `decrypt_in_place` verifies everything before it gives any
-// byte out: on failure the buffer is wiped. Not thread-safe per object; objects are independent.
+// The ciphertext has the length of the plaintext. The HMAC-SHA256 covers the ciphertext and nothing else and uses the
+// same key as the cipher; it stands in the layer's annotations. `decrypt_in_place` verifies everything before it gives
+// any byte out: on failure the buffer is wiped. Not thread-safe per object; objects are independent.
 #pragma once
 
 #include <array>

@@ -26,16 +26,16 @@ struct Directory {
 };
 
 struct Limits {
-  std::uint64_t memory_bytes = std::uint64_t{256} << 20;   // linear memory of the guest
-  std::optional<std::chrono::milliseconds> time;           // wall clock for the run, not for fetching; none: unlimited
-  std::size_t output_bytes = std::size_t{1} << 20;         // captured from each of stdout and stderr
+  std::uint64_t memory_bytes = std::uint64_t{256} << 20;  // linear memory of the guest
+  std::optional<std::chrono::milliseconds> time;          // wall clock for the run, not for fetching; none: unlimited
+  std::size_t output_bytes = std::size_t{1} << 20;        // captured from each of stdout and stderr
 };
 
 struct RunRequest {
   std::string task_id;
   // Name of the exported function, as the task gives it; see propeller-protocol 5.1 for what "_start" and others mean.
   std::string function;
-  bool function_required = false;  // --invoke was given: no fallback to main, run or _start
+  bool function_required = false;      // --invoke was given: no fallback to main, run or _start
   std::vector<std::string> arguments;  // text of the function's arguments, or argv[1..] of a command
   std::map<std::string, std::string> environment;
   std::vector<Directory> directories;

@@ -1,0 +1,291 @@
+#include "module/archive.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+namespace proplet::module {
+namespace {
+
+constexpr std::size_t kBlock = 512;             // bytes of a tar block
+constexpr std::size_t kMaxName = 4096;          // bytes of a long name
+constexpr std::size_t kMaxPaxRecords = 1 << 20;  // bytes of one pax header
+constexpr std::size_t kMaxFiles = 65536;        // .wasm files we keep track of
+
+// zlib keeps a window of the plaintext in memory it allocates; the length in front lets us wipe it on release.
+constexpr std::size_t kAllocationHeader = 16;
+
+void* allocate(void*, unsigned count, unsigned size) {
+  const std::size_t bytes = std::size_t{count} * size;
+  auto* block = static_cast<std::uint8_t*>(std::calloc(1, bytes + kAllocationHeader));
+  if (block == nullptr) return nullptr;
+  std::memcpy(block, &bytes, sizeof bytes);
+  return block + kAllocationHeader;
+}
+
+void release(void*, void* address) {
+  auto* block = static_cast<std::uint8_t*>(address) - kAllocationHeader;
+  std::size_t bytes = 0;
+  std::memcpy(&bytes, block, sizeof bytes);
+  wipe({block, bytes + kAllocationHeader});
+  std::free(block);
+}
+
+class Inflater {
+ public:
+  Inflater() {
+    stream_.zalloc = allocate;
+    stream_.zfree = release;
+    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) std::abort();
+  }
+  ~Inflater() { inflateEnd(&stream_); }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+
+  z_stream& stream() { return stream_; }
+
+ private:
+  z_stream stream_{};
+};
+
+SecretBytes grown(const SecretBytes& bytes, std::size_t size) {
+  SecretBytes larger(size);
+  std::ranges::copy(bytes.view(), larger.mutable_view().begin());
+  return larger;
+}
+
+// Numbers in tar headers: octal text, or big-endian binary when the first bit is set (GNU).
+Result<std::uint64_t> tar_number(ByteView field) {
+  std::uint64_t number = 0;
+  if ((field[0] & 0x80) != 0) {
+    for (std::size_t i = 0; i < field.size(); ++i) {
+      if (number >> 55 != 0) return fail(Code::format_invalid, "tar: number out of range");
+      number = number << 8 | (i == 0 ? field[i] & 0x7fU : field[i]);
+    }
+    return number;
+  }
+  std::string_view text = text_of(field);
+  text = text.substr(0, text.find('\0'));
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  for (const char digit : text) {
+    if (digit < '0' || digit > '7' || number >> 60 != 0) return fail(Code::format_invalid, "tar: bad octal number");
+    number = number * 8 + static_cast<std::uint64_t>(digit - '0');
+  }
+  return number;
+}
+
+bool checksum_matches(ByteView block, std::uint64_t expected) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : block[i];
+  return sum == expected;
+}
+
+std::string field_text(ByteView field) {
+  const std::string_view text = text_of(field);
+  return std::string(text.substr(0, text.find('\0')));
+}
+
+Result<std::string> normalised(std::string name) {
+  if (name.find('\0') != std::string::npos) return fail(Code::format_invalid, "tar: a name contains a zero byte");
+  std::string clean;
+  std::size_t start = 0;
+  while (start <= name.size()) {
+    const std::size_t end = std::min(name.find('/', start), name.size());
+    const std::string part = name.substr(start, end - start);
+    if (part == "..") return fail(Code::format_invalid, "tar: a name contains '..'");
+    if (!part.empty() && part != ".") clean += (clean.empty() ? "" : "/") + part;
+    start = end + 1;
+  }
+  return clean;
+}
+
+bool all_zero(ByteView block) {
+  return std::ranges::all_of(block, [](std::uint8_t byte) { return byte == 0; });
+}
+
+using Files = std::map<std::string, ByteView>;
+
+void remove_below(Files& files, const std::string& folder) {
+  const std::string prefix = folder.empty() ? "" : folder + "/";
+  std::erase_if(files, [&](const auto& file) { return file.first.starts_with(prefix); });
+}
+
+// Applies one entry of a higher layer to what the lower layers gave (OCI image specification, "Whiteouts").
+void apply_entry(Files& lower, Files& own, const TarReader::Entry& entry) {
+  const std::size_t slash = entry.name.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : entry.name.substr(0, slash);
+  const std::string base = slash == std::string::npos ? entry.name : entry.name.substr(slash + 1);
+  if (base == ".wh..wh..opq") {
+    remove_below(lower, folder);
+  } else if (base.starts_with(".wh.")) {
+    const std::string target = (folder.empty() ? "" : folder + "/") + base.substr(4);
+    lower.erase(target);
+    remove_below(lower, target);
+  } else {
+    lower.erase(entry.name);
+    if (entry.name.ends_with(".wasm")) own[entry.name] = entry.content;
+  }
+}
+
+Result<Files> wasm_files(const std::vector<SecretBytes>& layers) {
+  Files files;
+  for (const auto& layer : layers) {
+    TarReader reader(layer.view());
+    Files own;
+    while (true) {
+      TRY_ASSIGN(const auto entry, reader.next());
+      if (!entry) break;
+      apply_entry(files, own, *entry);
+      if (files.size() + own.size() > kMaxFiles) return fail(Code::size_limit, "image has too many .wasm files");
+    }
+    files.merge(own);
+  }
+  return files;
+}
+
+Result<std::string> choose(const Files& files, const std::optional<std::string>& entry_point) {
+  if (entry_point && entry_point->ends_with(".wasm")) {
+    TRY_ASSIGN(std::string name, normalised(*entry_point));
+    if (!files.contains(name)) return fail(Code::module_invalid, "image has no file {} that its entry point names", name);
+    return name;
+  }
+  for (const auto* name : {"module.wasm", "plugin.wasm"}) {
+    if (files.contains(name)) return std::string(name);
+  }
+  std::vector<std::string> in_root;
+  for (const auto& [name, content] : files) {
+    if (name.find('/') == std::string::npos) in_root.push_back(name);
+  }
+  if (in_root.size() != 1) {
+    return fail(Code::module_invalid, "image has {} .wasm files in its root folder and none named module.wasm",
+                in_root.size());
+  }
+  return in_root.front();
+}
+
+}  // namespace
+
+Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit) {
+  Inflater inflater;
+  z_stream& stream = inflater.stream();
+  SecretBytes out(std::min(limit + 1, std::max<std::size_t>(compressed.size() * 4, 65536)));
+  std::size_t filled = 0;
+  std::size_t consumed = 0;
+  while (true) {
+    if (filled > limit) return fail(Code::size_limit, "gzip data expands to more than {} bytes", limit);
+    if (filled == out.size()) out = grown(out, std::min(limit + 1, out.size() * 2));
+    const std::size_t in_size = std::min<std::size_t>(compressed.size() - consumed, 1U << 30);
+    const std::size_t out_size = std::min<std::size_t>(out.size() - filled, 1U << 30);
+    stream.next_in = const_cast<std::uint8_t*>(compressed.data()) + consumed;  // zlib does not write there
+    stream.avail_in = static_cast<unsigned>(in_size);
+    stream.next_out = out.mutable_view().data() + filled;
+    stream.avail_out = static_cast<unsigned>(out_size);
+    const int status = inflate(&stream, Z_NO_FLUSH);
+    consumed += in_size - stream.avail_in;
+    filled += out_size - stream.avail_out;
+    if (status == Z_STREAM_END) {
+      if (consumed == compressed.size()) break;
+      if (inflateReset(&stream) != Z_OK) return fail(Code::internal, "gzip: cannot continue after a member");
+    } else if (status != Z_OK) {
+      return fail(Code::format_invalid, "gzip: damaged, truncated or followed by something else");
+    }
+  }
+  if (filled > limit) return fail(Code::size_limit, "gzip data expands to more than {} bytes", limit);
+  out.truncate(filled);
+  return out;
+}
+
+struct TarReader::Header {
+  char type;
+  std::string name;
+  std::uint64_t size;
+};
+
+Result<std::optional<TarReader::Header>> TarReader::read_header() {
+  if (offset_ == archive_.size()) return std::optional<Header>();
+  if (archive_.size() - offset_ < kBlock) return fail(Code::format_invalid, "tar: truncated header");
+  const ByteView block = archive_.subspan(offset_, kBlock);
+  if (all_zero(block)) return std::optional<Header>();
+  TRY_ASSIGN(const std::uint64_t checksum, tar_number(block.subspan(148, 8)));
+  if (!checksum_matches(block, checksum)) return fail(Code::format_invalid, "tar: bad header checksum");
+  TRY_ASSIGN(const std::uint64_t size, tar_number(block.subspan(124, 12)));
+  Header header{static_cast<char>(block[156]), field_text(block.first(100)), size};
+  const bool is_ustar = text_of(block.subspan(257, 5)) == "ustar";
+  const bool is_gnu = text_of(block.subspan(257, 8)) == std::string_view("ustar  \0", 8);
+  if (const std::string prefix = field_text(block.subspan(345, 155)); is_ustar && !is_gnu && !prefix.empty()) {
+    header.name = prefix + "/" + header.name;
+  }
+  offset_ += kBlock;
+  return std::optional<Header>(std::move(header));
+}
+
+// Records of the form "<length> <key>=<value>\n"; only path and size matter here (POSIX.1-2001, pax).
+Status TarReader::apply_pax(ByteView records) {
+  std::string_view text = text_of(records);
+  while (!text.empty()) {
+    std::size_t length = 0;
+    std::size_t digits = 0;
+    while (digits < text.size() && digits < 8 && text[digits] >= '0' && text[digits] <= '9') {
+      length = length * 10 + static_cast<std::size_t>(text[digits++] - '0');
+    }
+    const bool well_formed = digits > 0 && digits < text.size() && text[digits] == ' ' && length > digits + 2 &&
+                             length <= text.size() && text[length - 1] == '\n';
+    if (!well_formed) return fail(Code::format_invalid, "tar: malformed pax record");
+    const std::string_view record = text.substr(digits + 1, length - digits - 2);
+    const std::size_t equals = record.find('=');
+    if (equals == std::string_view::npos) return fail(Code::format_invalid, "tar: malformed pax record");
+    const std::string_view key = record.substr(0, equals);
+    const std::string_view value = record.substr(equals + 1);
+    if (key == "path") next_name_ = std::string(value);
+    if (key == "size") {
+      std::uint64_t size = 0;
+      for (const char digit : value) {
+        if (digit < '0' || digit > '9' || size >> 56 != 0) return fail(Code::format_invalid, "tar: bad pax size");
+        size = size * 10 + static_cast<std::uint64_t>(digit - '0');
+      }
+      next_size_ = size;
+    }
+    text.remove_prefix(length);
+  }
+  return {};
+}
+
+Result<std::optional<TarReader::Entry>> TarReader::next() {
+  while (true) {
+    TRY_ASSIGN(auto header, read_header());
+    if (!header) return std::optional<Entry>();
+    const bool describes_next = header->type == 'x' || header->type == 'L' || header->type == 'K' || header->type == 'g';
+    // The one effective size counts for this entry's content and for where the next header is (CVE-2025-62518).
+    const std::uint64_t size = describes_next ? header->size : next_size_.value_or(header->size);
+    if (size > archive_.size() - offset_) return fail(Code::format_invalid, "tar: an entry is larger than the archive");
+    const ByteView content = archive_.subspan(offset_, static_cast<std::size_t>(size));
+    const std::size_t padded = (content.size() + kBlock - 1) / kBlock * kBlock;
+    offset_ += std::min(padded, archive_.size() - offset_);
+    if (describes_next) {
+      if (content.size() > kMaxPaxRecords) return fail(Code::format_invalid, "tar: oversized extended header");
+      if (header->type == 'x') TRY(apply_pax(content));
+      if (header->type == 'L') next_name_ = field_text(content);
+      continue;
+    }
+    std::string name = next_name_.value_or(header->name);
+    next_name_.reset();
+    next_size_.reset();
+    if (name.size() > kMaxName) return fail(Code::format_invalid, "tar: a name is longer than {} bytes", kMaxName);
+    if (header->type != '0' && header->type != '\0') continue;
+    TRY_ASSIGN(std::string clean, normalised(std::move(name)));
+    return std::optional<Entry>(Entry{std::move(clean), content});
+  }
+}
+
+Result<SecretBytes> find_module_in_layers(const std::vector<SecretBytes>& layers,
+                                          const std::optional<std::string>& entry_point) {
+  TRY_ASSIGN(const Files files, wasm_files(layers));
+  TRY_ASSIGN(const std::string name, choose(files, entry_point));
+  return SecretBytes::copy_of(files.at(name));
+}
+
+}  // namespace proplet::module

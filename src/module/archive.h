@@ -1,0 +1,51 @@
+// Archives inside image layers: gzip (RFC 1952) and tar (POSIX pax, ustar, GNU long names), in memory only.
+//
+// Layers may hold confidential plaintext, so nothing here touches a file system and every buffer is wiped, zlib's own
+// included. Input is hostile: sizes are bounded, and a name is only ever compared, never used as a path.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/secret_bytes.h"
+
+namespace proplet::module {
+
+// Decompresses one or more gzip members. More than `limit` bytes: SIZE_LIMIT. Damaged, truncated or followed by
+// anything else: FORMAT_INVALID.
+Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit);
+
+// Reads the regular files and whiteouts of one tar archive in order. Borrows the archive.
+class TarReader {
+ public:
+  struct Entry {
+    std::string name;  // normalised: no leading "/" or "./"
+    ByteView content;
+  };
+
+  explicit TarReader(ByteView archive) : archive_(archive) {}
+  // The next regular file, or nothing at the end. Other kinds of entries are skipped. A name with ".." or a zero byte,
+  // a bad checksum or a size beyond the archive is FORMAT_INVALID.
+  Result<std::optional<Entry>> next();
+
+ private:
+  struct Header;
+  Result<std::optional<Header>> read_header();
+  Status apply_pax(ByteView records);
+
+  ByteView archive_;
+  std::size_t offset_ = 0;
+  std::optional<std::string> next_name_;         // from a pax or GNU long name entry
+  std::optional<std::uint64_t> next_size_;       // from a pax entry
+};
+
+// The module in a stack of tar layers (lowest first), as the "compat" image variant defines it: `entry_point` if it
+// names a .wasm file, else module.wasm, else plugin.wasm, else the only .wasm file of the root folder. Later layers
+// replace files of earlier ones and remove them by whiteouts (.wh.name, .wh..wh..opq). MODULE_INVALID if there is none or no single one.
+Result<SecretBytes> find_module_in_layers(const std::vector<SecretBytes>& layers,
+                                          const std::optional<std::string>& entry_point);
+
+}  // namespace proplet::module

@@ -1,0 +1,27 @@
+// WasmtimeRuntime runs core modules with WASI 0.1 inside this process.
+//
+// Which function runs and how arguments and results are written follows the Propeller protocol (the rules of its
+// embedded runtime for core modules). A command, that is a module whose `_start` is called, gets the arguments as
+// argv[1..] and its stdout becomes the result. Compiled modules are kept in memory; plaintext is wiped after
+// compilation. Thread-safe.
+#pragma once
+
+#include "runtime/runtime.h"
+#include "wasm/engine.h"
+#include "wasm/module_cache.h"
+
+namespace proplet::runtime {
+
+class WasmtimeRuntime final : public Runtime {
+ public:
+  explicit WasmtimeRuntime(wasm::Engine& engine, wasm::CacheLimits cache_limits = {});
+
+  Result<Outcome> run(module::Module module, const RunRequest& request, StageObserver* observer,
+                      std::stop_token stop) override;
+
+ private:
+  wasm::Engine& engine_;
+  wasm::ModuleCache cache_;
+};
+
+}  // namespace proplet::runtime

@@ -9,9 +9,12 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(PROPLET_SANITIZE "" CACHE STRING "Sanitizers, as the compiler names them: address,undefined or thread")
 option(PROPLET_HARDENING "Compile with the hardening flags of a release" OFF)
 
+# ccache sees paths relative to the checkout, so that every clone on a machine shares its results.
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE_PROGRAM})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wnon-virtual-dtor -Wold-style-cast
@@ -29,12 +32,18 @@ if(PROPLET_SANITIZE)
   add_link_options(-fsanitize=${PROPLET_SANITIZE})
 endif()
 
+if(PROPLET_FUZZ)
+  # Coverage counters in every layer; only the fuzz targets themselves link libFuzzer's main.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(PROPLET_HARDENING)
   include(CheckPIESupported)
   check_pie_supported()
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF)
   add_compile_options(-fstack-protector-strong -fstack-clash-protection -D_GLIBCXX_ASSERTIONS
-                      -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction-sections -fdata-sections)
+                      -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction-sections -fdata-sections
+                      -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     add_compile_options(-fcf-protection=full)
   endif()

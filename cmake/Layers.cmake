@@ -14,7 +14,10 @@ function(proplet_layer name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
-  add_library(${name} STATIC ${sources})
+  # The headers are listed too, so that a layer may begin with its headers alone.
+  file(GLOB headers CONFIGURE_DEPENDS "*.h")
+  add_library(${name} STATIC ${sources} ${headers})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
   add_library(proplet::${name} ALIAS ${name})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM layer_USES PREPEND proplet::)

@@ -60,6 +60,7 @@ enum class Code : std::uint8_t {
   size_mismatch,
   size_limit,
   not_encrypted,
+  partly_encrypted,
   annotation_invalid,
   mac_mismatch,
   // Guests

@@ -34,9 +34,8 @@ void add_explain_command(Cli& cli) {
   auto name = std::make_shared<std::string>();  // shared: CLI11 keeps callbacks by copy
   CLI::App* command = cli.app.add_subcommand("explain", "Say what an error code means; without one, list them all");
   command->add_option("code", *name, "For example NOT_ENCRYPTED");
-  command->callback([&cli, name] {
-    cli.action = [&cli, name] { return name->empty() ? list(cli) : explain(cli, *name); };
-  });
+  command->callback(
+      [&cli, name] { cli.action = [&cli, name] { return name->empty() ? list(cli) : explain(cli, *name); }; });
 }
 
 }  // namespace proplet::cli

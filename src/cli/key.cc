@@ -1,4 +1,6 @@
 // propctl key: makes the keys that images are encrypted with and administrators sign with.
+#include "crypto/key.h"
+
 #include <map>
 #include <memory>
 
@@ -6,7 +8,6 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "crypto/cipher.h"
-#include "crypto/key.h"
 
 namespace proplet::cli {
 namespace {

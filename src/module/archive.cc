@@ -10,10 +10,10 @@
 namespace proplet::module {
 namespace {
 
-constexpr std::size_t kBlock = 512;             // bytes of a tar block
-constexpr std::size_t kMaxName = 4096;          // bytes of a long name
+constexpr std::size_t kBlock = 512;              // bytes of a tar block
+constexpr std::size_t kMaxName = 4096;           // bytes of a long name
 constexpr std::size_t kMaxPaxRecords = 1 << 20;  // bytes of one pax header
-constexpr std::size_t kMaxFiles = 65536;        // .wasm files we keep track of
+constexpr std::size_t kMaxFiles = 65536;         // .wasm files we keep track of
 
 // zlib keeps a window of the plaintext in memory it allocates; the length in front lets us wipe it on release.
 constexpr std::size_t kAllocationHeader = 16;
@@ -150,7 +150,8 @@ Result<Files> wasm_files(const std::vector<SecretBytes>& layers) {
 Result<std::string> choose(const Files& files, const std::optional<std::string>& entry_point) {
   if (entry_point && entry_point->ends_with(".wasm")) {
     TRY_ASSIGN(std::string name, normalised(*entry_point));
-    if (!files.contains(name)) return fail(Code::module_invalid, "image has no file {} that its entry point names", name);
+    if (!files.contains(name))
+      return fail(Code::module_invalid, "image has no file {} that its entry point names", name);
     return name;
   }
   for (const auto* name : {"module.wasm", "plugin.wasm"}) {
@@ -258,7 +259,8 @@ Result<std::optional<TarReader::Entry>> TarReader::next() {
   while (true) {
     TRY_ASSIGN(auto header, read_header());
     if (!header) return std::optional<Entry>();
-    const bool describes_next = header->type == 'x' || header->type == 'L' || header->type == 'K' || header->type == 'g';
+    const bool describes_next =
+        header->type == 'x' || header->type == 'L' || header->type == 'K' || header->type == 'g';
     // The one effective size counts for this entry's content and for where the next header is (CVE-2025-62518).
     const std::uint64_t size = describes_next ? header->size : next_size_.value_or(header->size);
     if (size > archive_.size() - offset_) return fail(Code::format_invalid, "tar: an entry is larger than the archive");

@@ -38,13 +38,14 @@ class TarReader {
 
   ByteView archive_;
   std::size_t offset_ = 0;
-  std::optional<std::string> next_name_;         // from a pax or GNU long name entry
-  std::optional<std::uint64_t> next_size_;       // from a pax entry
+  std::optional<std::string> next_name_;    // from a pax or GNU long name entry
+  std::optional<std::uint64_t> next_size_;  // from a pax entry
 };
 
 // The module in a stack of tar layers (lowest first), as the "compat" image variant defines it: `entry_point` if it
 // names a .wasm file, else module.wasm, else plugin.wasm, else the only .wasm file of the root folder. Later layers
-// replace files of earlier ones and remove them by whiteouts (.wh.name, .wh..wh..opq). MODULE_INVALID if there is none or no single one.
+// replace files of earlier ones and remove them by whiteouts (.wh.name, .wh..wh..opq). MODULE_INVALID if there is none
+// or no single one.
 Result<SecretBytes> find_module_in_layers(const std::vector<SecretBytes>& layers,
                                           const std::optional<std::string>& entry_point);
 

@@ -46,8 +46,8 @@ TEST_F(Archive, FindsTheModuleInEveryTarFormat) {
   put("other.txt", "text");
   put(long_name, "deep");
   for (const std::string format : {"ustar", "pax", "gnu"}) {
-    const Bytes archive = make("tar --format=" + format + " -c ./module.wasm other.txt" +
-                               (format == "ustar" ? "" : " " + long_name));
+    const Bytes archive =
+        make("tar --format=" + format + " -c ./module.wasm other.txt" + (format == "ustar" ? "" : " " + long_name));
     const auto module = find_module_in_layers(layers({archive}), std::nullopt);
     ASSERT_TRUE(module) << format << ": " << module.error().text();
     EXPECT_EQ(text_of(module->view()), "the module");

@@ -3,9 +3,13 @@
 // One client per peer group (registries, key broker, module downloads); it keeps connections alive between requests.
 // Thread-safe: concurrent `send` calls use separate connections. Every transfer ends within 100 ms of a stop request
 // (CANCELLED). Redirects are never followed by the library: `send` follows at most `redirects` of them itself, https to
-// http never, and drops Authorization and Cookie when the origin changes. There is no cookie store. Bodies are bounded.
-// Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT. A response
-// with any status is a success here; callers judge the status.
+// http never, and drops Authorization and Cookie when the origin changes. Only GET and HEAD are redirected; with
+// `redirects` 0 the 3xx response itself is returned. There is no cookie store. Bodies and header sections are bounded;
+// content codings are neither asked for nor undone. The variables https_proxy, http_proxy and no_proxy are honoured,
+// never for loopback. The process must ignore SIGPIPE (harden_process does).
+// Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT, and
+// FORMAT_INVALID for a header that cannot be sent. A response with any status is a success here; callers judge it.
+// Messages name the URL without its query, which may hold signatures.
 #pragma once
 
 #include <chrono>
@@ -48,21 +52,21 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 struct HttpRequest {
   std::string method = "GET";
   Url url;
-  HttpHeaders headers;  // may hold Authorization and Cookie; never logged
-  ByteView body;        // borrowed for the duration of `send`
+  HttpHeaders headers{};  // may hold Authorization and Cookie; never logged
+  ByteView body{};        // borrowed for the duration of `send`
   std::size_t max_response_bytes = std::size_t{4} << 20;
   int redirects = 0;
   // A bound on the whole exchange; none: only the stall limit applies.
-  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<std::chrono::milliseconds> timeout{};
   // When set, body bytes of a 2xx response go here as they arrive instead of into HttpResponse::body. Called on the
   // sending thread. An error ends the transfer and is returned by `send`.
-  std::function<Status(ByteView)> on_body;
+  std::function<Status(ByteView)> on_body{};
 };
 
 struct HttpResponse {
   long status = 0;
-  HttpHeaders headers;  // names in lower case
-  Bytes body;
+  HttpHeaders headers{};  // names in lower case
+  Bytes body{};
   Url url;  // after redirects
 
   // The first header of that (lower-case) name.

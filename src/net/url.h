@@ -1,6 +1,8 @@
 // Url: an absolute http or https URL, parsed (RFC 3986).
 //
-// A Url is a value and always valid: scheme http or https, a host, no user information, no fragment.
+// A Url is a value and always valid: scheme http or https, a host, no user information, no fragment. The host is in
+// lower case; IPv6 addresses keep their brackets, and numbers that only some resolvers take for an IPv4 address
+// ("127.1", "0x7f000001") are refused, so that a check of the host means what it says.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,12 @@ class Url {
   [[nodiscard]] bool same_origin(const Url& other) const;
   // The host is localhost, 127.0.0.0/8 or [::1].
   [[nodiscard]] bool is_loopback() const;
+  // The host is loopback, or an address that is private, link-local, unspecified or otherwise not for the public.
+  [[nodiscard]] bool is_internal_address() const;
+  // "host" or "host:port" as written in allow lists: lower case, IPv6 in brackets.
+  [[nodiscard]] std::string host_and_port() const;
+  // Scheme, host, port and path, without the query, which may hold signatures: for messages and logs.
+  [[nodiscard]] std::string for_messages() const;
 
  private:
   Url() = default;

@@ -78,6 +78,12 @@ enum class OaepHash : std::uint8_t { sha1, sha256 };
 Result<Bytes> rsa_oaep_encrypt(const PublicKey& key, OaepHash hash, ByteView plaintext);
 Result<SecretBytes> rsa_oaep_decrypt(const PrivateKey& key, OaepHash hash, ByteView ciphertext);
 
+// A signature over `message`: for P-256 ECDSA with SHA-256 as r ‖ s, 64 bytes (ES256, RFC 7518 section 3.4); for
+// Ed25519 EdDSA, 64 bytes (RFC 8037 section 3.1). KEY_INVALID for other kinds.
+Result<Bytes> sign(const PrivateKey& key, ByteView message);
+// False for a signature that does not fit and for keys that cannot sign.
+bool verify(const PublicKey& key, ByteView message, ByteView signature);
+
 // Concat KDF of RFC 7518 section 4.6.2 with SHA-256: `key_size` bytes for `algorithm` ("ECDH-ES+A256KW").
 SecretBytes concat_kdf(ByteView shared_secret, std::string_view algorithm, ByteView party_u, ByteView party_v,
                        std::size_t key_size);

@@ -14,9 +14,10 @@ else()
   set(shim_dir ${WASMTIME_SHIM_DIR})
 endif()
 
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+file(GLOB shim_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/src/*.rs)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${shim_sources}
              ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/Cargo.toml ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/Cargo.lock
-             ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/build.rs ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/src/lib.rs
+             ${PROJECT_SOURCE_DIR}/rust/wasmtime-shim/build.rs
              ${PROJECT_SOURCE_DIR}/scripts/build-wasmtime.sh)
 add_library(wasmtime_shim STATIC IMPORTED GLOBAL)
 add_library(wasmtime::shim ALIAS wasmtime_shim)

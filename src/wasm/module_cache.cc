@@ -1,0 +1,152 @@
+#include "wasm/module_cache.h"
+
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace proplet::wasm {
+namespace {
+
+constexpr int kCompileThreads = 2;
+
+using ModulePointer = std::shared_ptr<const Module>;
+
+// One compilation. Shared by those who wait for it and the thread that does it.
+struct Job {
+  SecretBytes bytes;
+  std::optional<std::string> key;
+  std::optional<Result<ModulePointer>> result;
+};
+using JobPointer = std::shared_ptr<Job>;
+
+struct Kept {
+  std::string key;
+  ModulePointer module;
+};
+
+}  // namespace
+
+struct ModuleCache::State {
+  State(Engine& module_engine, CacheLimits cache_limits) : engine(module_engine), limits(cache_limits) {}
+
+  Engine& engine;
+  const CacheLimits limits;
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::list<Kept> kept;  // most recently used first
+  std::map<std::string, std::list<Kept>::iterator> by_key;
+  std::map<std::string, JobPointer> pending;
+  std::deque<JobPointer> queue;
+  int threads = 0;
+  bool ended = false;
+  Counts counts;
+
+  // All of these with the mutex held.
+  ModulePointer find(const std::string& key);
+  JobPointer enqueue(SecretBytes bytes, const std::optional<std::string>& key);
+  void keep(const std::string& key, const ModulePointer& module);
+  void finish(Job& job, Result<ModulePointer> result);
+  void forget_oldest();
+};
+
+ModulePointer ModuleCache::State::find(const std::string& key) {
+  const auto found = by_key.find(key);
+  if (found == by_key.end()) return nullptr;
+  kept.splice(kept.begin(), kept, found->second);
+  ++counts.hits;
+  return kept.front().module;
+}
+
+void ModuleCache::State::forget_oldest() {
+  counts.code_bytes -= kept.back().module->code_bytes();
+  by_key.erase(kept.back().key);
+  kept.pop_back();
+}
+
+void ModuleCache::State::keep(const std::string& key, const ModulePointer& module) {
+  if (limits.modules == 0 || module->code_bytes() > limits.code_bytes || by_key.contains(key)) return;
+  kept.push_front({key, module});
+  by_key[key] = kept.begin();
+  counts.code_bytes += module->code_bytes();
+  while (kept.size() > limits.modules || counts.code_bytes > limits.code_bytes) forget_oldest();
+}
+
+void ModuleCache::State::finish(Job& job, Result<ModulePointer> result) {
+  if (job.key) {
+    if (result) keep(*job.key, *result);
+    pending.erase(*job.key);
+  }
+  job.result.emplace(std::move(result));
+  changed.notify_all();
+}
+
+JobPointer ModuleCache::State::enqueue(SecretBytes bytes, const std::optional<std::string>& key) {
+  if (key) {
+    if (const auto found = pending.find(*key); found != pending.end()) return found->second;
+  }
+  auto job = std::make_shared<Job>(Job{std::move(bytes), key, std::nullopt});
+  if (key) pending[*key] = job;
+  queue.push_back(job);
+  ++counts.compilations;
+  return job;
+}
+
+namespace {
+
+// Takes jobs until there are none; threads do not outlive their work, so that an idle worker has none.
+template <class State>
+void compile_all(const std::shared_ptr<State>& state) {
+  std::unique_lock lock(state->mutex);
+  while (!state->queue.empty()) {
+    const JobPointer job = std::move(state->queue.front());
+    state->queue.pop_front();
+    const bool skip = state->ended;
+    lock.unlock();
+    Result<ModulePointer> result = fail(Code::cancelled, "the worker ends");
+    if (!skip) result = Module::compile(state->engine, job->bytes.view());
+    job->bytes.reset();
+    lock.lock();
+    state->finish(*job, std::move(result));
+  }
+  --state->threads;
+  state->changed.notify_all();
+}
+
+}  // namespace
+
+ModuleCache::ModuleCache(Engine& engine, CacheLimits limits) : state_(std::make_shared<State>(engine, limits)) {}
+
+ModuleCache::~ModuleCache() {
+  std::unique_lock lock(state_->mutex);
+  state_->ended = true;
+  state_->changed.wait(lock, [this] { return state_->threads == 0; });
+}
+
+Result<std::shared_ptr<const Module>> ModuleCache::get(SecretBytes bytes, const std::optional<std::string>& key,
+                                                       std::stop_token stop) {
+  std::unique_lock lock(state_->mutex);
+  if (key) {
+    if (auto module = state_->find(*key)) return module;
+  }
+  const JobPointer job = state_->enqueue(std::move(bytes), key);
+  if (state_->threads < kCompileThreads && !state_->queue.empty()) {
+    ++state_->threads;
+    std::thread(compile_all<State>, state_).detach();  // the destructor waits for it
+  }
+  const bool done = state_->changed.wait(lock, stop, [&] { return job->result.has_value(); });
+  if (!done) return fail(Code::task_stopped, "stopped while the module was being compiled");
+  return *job->result;
+}
+
+ModuleCache::Counts ModuleCache::counts() const {
+  const std::lock_guard lock(state_->mutex);
+  Counts counts = state_->counts;
+  counts.modules = state_->kept.size();
+  return counts;
+}
+
+}  // namespace proplet::wasm

@@ -1,0 +1,35 @@
+#include "wasm/ticker.h"
+
+namespace proplet::wasm {
+
+Ticker::~Ticker() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Ticker::enter() {
+  const std::lock_guard lock(mutex_);
+  if (!thread_.joinable()) thread_ = std::thread([this] { tick(); });
+  if (++active_ == 1) changed_.notify_all();
+}
+
+void Ticker::leave() {
+  const std::lock_guard lock(mutex_);
+  --active_;
+}
+
+void Ticker::tick() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return ended_ || active_ > 0; });
+    if (ended_) return;
+    changed_.wait_until(lock, std::chrono::steady_clock::now() + kTick, [this] { return ended_; });
+    wasmtime_engine_increment_epoch(engine_);
+  }
+}
+
+}  // namespace proplet::wasm

@@ -1,11 +1,15 @@
 // Wrapping of a layer's private options: the packets in the `enc.keys.*` annotations.
 //
 // Two schemes, both directions: the packet of Confidential Containers' key provider ("attestation-agent"; Propeller
-// uses it too), and JWE recipients. A KeySource answers "what is the key with this id?": for provider packets the key
+// uses it too; version 0.1.0 for provider "kbs" with or without the newer members), and JWE recipients. Other schemes,
+// other key providers and the packets from before 2023 are refused by name. The key that Confidential Containers
+// publishes as a sample, and its key id, are refused everywhere.
+// A KeySource answers "what is the key with this id?": for provider packets the key
 // encryption key, for JWE the recipient's private key, in both cases what the key broker releases.
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,16 +32,34 @@ struct ProviderPacket {
   WrapType wrap_type = WrapType::a256gcm;
 };
 
+// ANNOTATION_INVALID for every other shape. The key id is bounded and printable, but not yet a valid resource.
 Result<ProviderPacket> parse_provider_packet(std::string_view json_text);
 std::string serialize(const ProviderPacket& packet);
+// AES-256-GCM under a fresh random iv. KEY_INVALID unless the key has 32 bytes.
 Result<ProviderPacket> wrap_with_kek(ByteView key_encryption_key, std::string_view key_id,
                                      const PrivateOptions& options, Random& random);
+
+// The values of the annotations kAttestationAgentKeysKey and kJweKeysKey for freshly encrypted options. JWE is written
+// as one flattened message for each recipient, RSA-OAEP or ECDH-ES+A256KW by the kind of key: the form every reader
+// opens.
+Result<std::string> provider_annotation(ByteView key_encryption_key, std::string_view key_id,
+                                        const PrivateOptions& options, Random& random);
+Result<std::string> wrap_for_recipients(const PrivateOptions& options, std::span<const crypto::PublicKey> recipients);
+
+// What opening a layer would ask for, without asking: the key ids of all provider packets, in order (empty without such
+// packets, ANNOTATION_INVALID if one is malformed), and whether there are JWE recipients. Callers compare the ids with
+// the key the task names before any key broker hears of them.
+Result<std::vector<std::string>> provider_key_ids(const Annotations& annotations);
+bool has_jwe_recipients(const Annotations& annotations);
 
 // A key encryption key as a key broker may hold it: 32 raw bytes, or base64, base64url or hex text of them with white
 // space around, or a JWK of kty "oct". Anything else is KEY_INVALID.
 Result<SecretBytes> decode_key_encryption_key(ByteView resource);
+// KEY_INVALID unless it has 32 bytes and is not the published sample key.
+Status check_key_encryption_key(ByteView key_encryption_key);
 
-// base64(packet) joined by commas, as the annotation holds it. At most 64 packets, strict base64.
+// base64(packet) joined by commas, as the annotation holds it. At most 64 packets, strict base64; one malformed item
+// makes the whole value ANNOTATION_INVALID.
 Result<std::vector<Bytes>> split_packets(std::string_view annotation);
 
 struct LayerKeys {
@@ -45,17 +67,19 @@ struct LayerKeys {
   PrivateOptions private_options;
 };
 
-// How `unwrap_layer` gets keys. `kek` is asked with the key id of a provider packet and returns the resource as the
-// broker released it (decoded here). `private_key` is asked once when the layer has JWE recipients; it may be empty
-// when there is no such key, then JWE recipients do not count. Errors of either end the unwrapping.
+// How `unwrap_layer` gets keys. `kek` is asked with the key id of a provider packet, once for each distinct id, and
+// returns the resource as the broker released it (decoded here). `private_key` is asked once when the layer has JWE
+// recipients and no provider packet could be opened. Either may be empty; then its scheme does not count.
 struct KeySource {
   std::function<Result<SecretBytes>(std::string_view key_id)> kek;
   std::function<Result<SecretBytes>()> private_key;
   bool allow_unauthenticated_ctr = true;  // A256CTR packets carry no tag; reading them is what peers do
 };
 
-// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE. Annotations
-// without any usable recipient are ANNOTATION_INVALID; a key that does not fit is UNWRAP_FAILED.
+// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE, each in the order
+// written, going on after a failure. When nothing opens, an error of a KeySource function is returned as it is; a key
+// that does not fit is UNWRAP_FAILED without details; annotations without any usable recipient are ANNOTATION_INVALID.
+// CANCELLED, TASK_STOPPED and TASK_TIMEOUT from a KeySource function end the search at once.
 Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& keys);
 
 }  // namespace proplet::ocicrypt

@@ -8,6 +8,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -27,6 +28,12 @@ inline constexpr std::string_view kProviderKeysPrefix = "org.opencontainers.imag
 inline constexpr std::string_view kAttestationAgentKeysKey =
     "org.opencontainers.image.enc.keys.provider.attestation-agent";
 
+inline constexpr std::string_view kAnnotationPrefix = "org.opencontainers.image.enc.";
+
+// Whether a layer is encrypted. The media type's suffix and the annotations must agree: a layer that has one without
+// the other, or the suffix twice, is ANNOTATION_INVALID, because readers would differ about what it is.
+Result<bool> is_encrypted(std::string_view media_type, const Annotations& annotations);
+
 // Public options: cleartext in the annotations.
 struct PublicOptions {
   crypto::Sha256Digest hmac{};
@@ -40,10 +47,16 @@ struct PrivateOptions {
   Bytes nonce;         // 16 bytes
 };
 
+// Unknown members are ignored; another cipher, or an HMAC or nonce of the wrong length, is ANNOTATION_INVALID.
 Result<PublicOptions> parse_public_options(std::string_view json_text);
-// Refuses a missing nonce and one that differs from `public_nonce` (ANNOTATION_INVALID).
+// The options in the annotations of a layer.
+Result<PublicOptions> public_options_of(const Annotations& annotations);
+// Refuses a missing nonce and one that differs from `public_nonce` (ANNOTATION_INVALID). A key of the wrong length is
+// KEY_INVALID. `public_nonce` is empty or 16 bytes.
 Result<PrivateOptions> parse_private_options(ByteView json_text, ByteView public_nonce);
 std::string serialize(const PublicOptions& options);
+// The value of the annotation kPublicOptionsKey.
+std::string public_options_annotation(const PublicOptions& options);
 SecretBytes serialize(const PrivateOptions& options);
 
 struct EncryptedLayer {

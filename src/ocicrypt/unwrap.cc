@@ -1,0 +1,228 @@
+// The way from a layer's annotations to its keys, and back.
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "base/encoding.h"
+#include "crypto/cipher.h"
+#include "crypto/jwe.h"
+#include "ocicrypt/key_wrap.h"
+
+namespace proplet::ocicrypt {
+namespace {
+
+constexpr std::size_t kMaxPackets = 64;
+constexpr std::size_t kMaxAnnotation = std::size_t{1} << 20;  // characters of one annotation
+
+// What ocicrypt's readers and writers use, and their stronger hash. No RSA1_5, no direct agreement.
+const std::vector<crypto::JweAlgorithm>& readable_algorithms() {
+  static const std::vector<crypto::JweAlgorithm> algorithms = {
+      crypto::JweAlgorithm::rsa_oaep, crypto::JweAlgorithm::rsa_oaep_256, crypto::JweAlgorithm::ecdh_es_a128kw,
+      crypto::JweAlgorithm::ecdh_es_a192kw, crypto::JweAlgorithm::ecdh_es_a256kw};
+  return algorithms;
+}
+
+const std::string* annotation(const Annotations& annotations, std::string_view key) {
+  const auto found = annotations.find(std::string(key));
+  return found == annotations.end() ? nullptr : &found->second;
+}
+
+bool ends_search(Code code) {
+  return code == Code::cancelled || code == Code::task_stopped || code == Code::task_timeout;
+}
+
+// Tries packets one after another and keeps the error that says most, should none open.
+class Unwrapper {
+ public:
+  Unwrapper(const PublicOptions& public_options, const KeySource& keys)
+      : public_options_(public_options), keys_(keys) {}
+
+  std::optional<PrivateOptions> try_provider(std::string_view annotation_value);
+  std::optional<PrivateOptions> try_jwe(std::string_view annotation_value);
+  [[nodiscard]] bool stopped() const { return key_error_ && ends_search(key_error_->code()); }
+  Error failure() const;
+
+ private:
+  std::optional<PrivateOptions> try_packet(ByteView text);
+  const SecretBytes* key_for(const std::string& key_id);
+  std::optional<PrivateOptions> accept(const SecretBytes& options_text, bool authenticated);
+  static void keep(std::optional<Error>& slot, Error error) {
+    if (!slot) slot = std::move(error);
+  }
+
+  const PublicOptions& public_options_;
+  const KeySource& keys_;
+  std::map<std::string, std::optional<SecretBytes>> keks_;  // by key id; nothing for one that could not be had
+  bool attempted_ = false;                                  // a key was tried on a packet
+  std::optional<Error> key_error_;                          // of the key source
+  std::optional<Error> content_error_;                      // in options that were authentic
+  std::optional<Error> format_error_;                       // in an annotation or packet
+};
+
+std::optional<PrivateOptions> Unwrapper::accept(const SecretBytes& options_text, bool authenticated) {
+  auto options = parse_private_options(options_text.view(), public_options_.nonce);
+  if (options) return std::move(*options);
+  // Without authentication a wrong key shows as malformed options; telling how they are malformed would be an oracle.
+  if (authenticated) keep(content_error_, std::move(options).error());
+  return std::nullopt;
+}
+
+const SecretBytes* Unwrapper::key_for(const std::string& key_id) {
+  if (const auto known = keks_.find(key_id); known != keks_.end()) return known->second ? &*known->second : nullptr;
+  auto& slot = keks_[key_id];
+  const auto resource = keys_.kek(key_id);
+  if (!resource) {
+    keep(key_error_, resource.error());
+    if (ends_search(resource.error().code())) key_error_ = resource.error();
+    return nullptr;
+  }
+  auto key = decode_key_encryption_key(resource->view());
+  if (!key) {
+    keep(key_error_, std::move(key).error().because(fmt::format("resource {}", key_id)));
+    return nullptr;
+  }
+  slot = std::move(*key);
+  return &*slot;
+}
+
+std::optional<PrivateOptions> Unwrapper::try_packet(ByteView text) {
+  const auto packet = parse_provider_packet(text_of(text));
+  if (!packet) {
+    keep(format_error_, packet.error());
+    return std::nullopt;
+  }
+  const bool authenticated = packet->wrap_type == ProviderPacket::WrapType::a256gcm;
+  if (!authenticated && !keys_.allow_unauthenticated_ctr) {
+    keep(format_error_, Error(Code::annotation_invalid, "key packet: unauthenticated A256CTR is not allowed here"));
+    return std::nullopt;
+  }
+  const auto* key = key_for(packet->key_id);
+  if (key == nullptr) return std::nullopt;
+  attempted_ = true;
+  if (authenticated) {
+    const auto opened = crypto::aes_gcm_open(key->view(), packet->iv, {}, packet->wrapped_data);
+    return opened ? accept(*opened, true) : std::nullopt;
+  }
+  auto cipher = crypto::AesCtr::create(key->view(), packet->iv);
+  if (!cipher) return std::nullopt;
+  SecretBytes opened(packet->wrapped_data.size());
+  cipher->apply(packet->wrapped_data, opened.mutable_view());
+  return accept(opened, false);
+}
+
+std::optional<PrivateOptions> Unwrapper::try_provider(std::string_view annotation_value) {
+  if (!keys_.kek) return std::nullopt;
+  const auto packets = split_packets(annotation_value);
+  if (!packets) {
+    keep(format_error_, packets.error());
+    return std::nullopt;
+  }
+  for (const auto& packet : *packets) {
+    if (auto options = try_packet(packet)) return options;
+    if (stopped()) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<PrivateOptions> Unwrapper::try_jwe(std::string_view annotation_value) {
+  if (!keys_.private_key) return std::nullopt;
+  const auto packets = split_packets(annotation_value);
+  if (!packets) {
+    keep(format_error_, packets.error());
+    return std::nullopt;
+  }
+  const auto resource = keys_.private_key();
+  if (!resource) {
+    keep(key_error_, resource.error());
+    return std::nullopt;
+  }
+  const auto key = crypto::PrivateKey::from_any(resource->view());
+  if (!key) {
+    keep(key_error_, Error(key.error()).because("private key of the layer's recipient"));
+    return std::nullopt;
+  }
+  attempted_ = true;
+  for (const auto& packet : *packets) {
+    const auto opened = crypto::jwe_decrypt(text_of(packet), *key, readable_algorithms());
+    if (!opened) continue;
+    if (auto options = accept(*opened, true)) return options;
+  }
+  return std::nullopt;
+}
+
+Error Unwrapper::failure() const {
+  if (key_error_) return *key_error_;
+  if (content_error_) return *content_error_;
+  if (attempted_) return {Code::unwrap_failed, "none of the layer's wrapped keys opens with this key"};
+  if (format_error_) return *format_error_;
+  return {Code::annotation_invalid, "the layer has no recipient of a kind that can be opened here"};
+}
+
+}  // namespace
+
+Result<std::vector<Bytes>> split_packets(std::string_view annotation_value) {
+  if (annotation_value.size() > kMaxAnnotation) {
+    return fail(Code::annotation_invalid, "key annotation is larger than 1 MiB");
+  }
+  std::vector<Bytes> packets;
+  for (std::size_t start = 0; start <= annotation_value.size();) {
+    if (packets.size() == kMaxPackets) return fail(Code::annotation_invalid, "key annotation has more than 64 packets");
+    const auto end = std::min(annotation_value.find(',', start), annotation_value.size());
+    auto packet = base64_decode(annotation_value.substr(start, end - start));
+    if (!packet || packet->empty()) {
+      return fail(Code::annotation_invalid, "item {} of the key annotation is not base64", packets.size());
+    }
+    packets.push_back(std::move(*packet));
+    start = end + 1;
+  }
+  return packets;
+}
+
+Result<std::vector<std::string>> provider_key_ids(const Annotations& annotations) {
+  std::vector<std::string> key_ids;
+  const auto* value = annotation(annotations, kAttestationAgentKeysKey);
+  if (value == nullptr) return key_ids;
+  TRY_ASSIGN(const auto packets, split_packets(*value));
+  for (const auto& packet : packets) {
+    TRY_ASSIGN(auto parsed, parse_provider_packet(text_of(packet)));
+    key_ids.push_back(std::move(parsed.key_id));
+  }
+  return key_ids;
+}
+
+bool has_jwe_recipients(const Annotations& annotations) { return annotation(annotations, kJweKeysKey) != nullptr; }
+
+Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& keys) {
+  TRY_ASSIGN(auto public_options, public_options_of(annotations));
+  Unwrapper unwrapper(public_options, keys);
+  std::optional<PrivateOptions> opened;
+  if (const auto* value = annotation(annotations, kAttestationAgentKeysKey)) opened = unwrapper.try_provider(*value);
+  if (!opened && !unwrapper.stopped()) {
+    if (const auto* value = annotation(annotations, kJweKeysKey)) opened = unwrapper.try_jwe(*value);
+  }
+  if (!opened) return fail(unwrapper.failure());
+  return LayerKeys{.public_options = std::move(public_options), .private_options = std::move(*opened)};
+}
+
+Result<std::string> provider_annotation(ByteView key_encryption_key, std::string_view key_id,
+                                        const PrivateOptions& options, Random& random) {
+  TRY_ASSIGN(const auto packet, wrap_with_kek(key_encryption_key, key_id, options, random));
+  return base64_encode(bytes_of(serialize(packet)));
+}
+
+Result<std::string> wrap_for_recipients(const PrivateOptions& options, std::span<const crypto::PublicKey> recipients) {
+  if (recipients.empty() || recipients.size() > kMaxPackets) {
+    return fail(Code::key_invalid, "{} recipients; 1 to {} are possible", recipients.size(), kMaxPackets);
+  }
+  const auto plaintext = serialize(options);
+  std::string value;
+  for (const auto& recipient : recipients) {
+    TRY_ASSIGN(const auto algorithm, crypto::default_jwe_algorithm(recipient.kind()));
+    TRY_ASSIGN(const auto jwe, crypto::jwe_encrypt(recipient, algorithm, plaintext.view()));
+    if (!value.empty()) value += ',';
+    value += base64_encode(bytes_of(jwe));
+  }
+  return value;
+}
+
+}  // namespace proplet::ocicrypt

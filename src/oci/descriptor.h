@@ -30,9 +30,9 @@ struct Descriptor {
   std::string media_type;
   Digest digest;
   std::uint64_t size = 0;
-  Annotations annotations;
-  std::optional<Platform> platform;  // index entries only
-  std::string artifact_type;         // mostly empty
+  Annotations annotations{};
+  std::optional<Platform> platform{};  // index entries only
+  std::string artifact_type{};         // mostly empty
   bool operator==(const Descriptor&) const = default;
 };
 

@@ -1,0 +1,66 @@
+// The Outbox keeps messages until the broker has taken responsibility for them.
+//
+// Messages are published in the order they were added. After every connection all that is not acknowledged is
+// published again, in order, so that a message may arrive twice but never not at all. The outbox lives in memory and
+// is bounded: beyond its limits the oldest message is given up, with an error in the log. Thread-safe; `add` never
+// blocks on the network.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <stop_token>
+#include <string>
+
+#include "base/log.h"
+#include "propeller/session.h"
+
+namespace proplet::propeller {
+
+struct OutboxLimits {
+  std::size_t messages = 4096;
+  std::size_t bytes = std::size_t{64} << 20;
+};
+
+class Outbox {
+ public:
+  // `publisher` and `log` must outlive the outbox.
+  Outbox(Publisher& publisher, Log& log, OutboxLimits limits = {});
+
+  // `subject` names the message in logs.
+  void add(std::string topic, std::string payload, std::string subject);
+
+  // To be called by the session's handler.
+  void connected();
+  void disconnected();
+  void acknowledged(std::uint64_t ticket);
+
+  // Waits until everything is acknowledged; false if time ran out or a stop was requested first.
+  bool flush(std::chrono::milliseconds timeout, const std::stop_token& stop);
+  [[nodiscard]] std::size_t pending() const;
+
+ private:
+  struct Message {
+    std::string topic;
+    std::string payload;
+    std::string subject;
+    std::uint64_t ticket = 0;  // 0: not published on the present connection
+    std::chrono::steady_clock::time_point added;
+  };
+
+  bool publish(Message& message);
+  void make_room();
+
+  Publisher& publisher_;
+  Log& log_;
+  OutboxLimits limits_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any emptied_;
+  std::deque<Message> messages_;
+  std::size_t bytes_ = 0;
+  bool online_ = false;
+};
+
+}  // namespace proplet::propeller

@@ -1,0 +1,44 @@
+// Node connects the broker to the worker: it is the session's handler and the worker's sink.
+//
+// On the session's thread it only routes: commands to the worker, acknowledgements to the outbox, connections to
+// outbox and heartbeat. `main` makes a Node, then the session with the node as its handler, then calls `attach` with
+// everything the node routes to, and only then starts the session.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "propeller/outbox.h"
+#include "propeller/session.h"
+#include "worker/heartbeat.h"
+#include "worker/worker.h"
+
+namespace proplet::worker {
+
+class Node final : public propeller::SessionHandler, public ResultSink {
+ public:
+  explicit Node(std::string base_topic);
+
+  // What the session must subscribe to.
+  [[nodiscard]] std::vector<std::string> subscriptions() const;
+  // All must outlive the session's thread.
+  void attach(Worker& worker, propeller::Outbox& outbox, Heartbeat& heartbeat);
+
+  void connected() override;
+  void disconnected() override;
+  void message(std::string_view topic, ByteView payload) override;
+  void acknowledged(std::uint64_t ticket) override;
+
+  void result(const propeller::ResultMessage& message) override;
+  void invoke_result(const propeller::InvokeResultMessage& message) override;
+
+ private:
+  [[nodiscard]] std::string topic(std::string_view name) const;
+
+  std::string base_topic_;
+  Worker* worker_ = nullptr;
+  propeller::Outbox* outbox_ = nullptr;
+  Heartbeat* heartbeat_ = nullptr;
+};
+
+}  // namespace proplet::worker

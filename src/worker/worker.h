@@ -1,0 +1,113 @@
+// Worker: the table of tasks and their life cycle.
+//
+// A task is queued, then owned by exactly one thread of a bounded pool that fetches its module and runs it, then
+// finished. Commands are handled in the order they are called, one after another, so start and stop of a task keep
+// their order; handling never waits for a task. Every start that is for this worker and is not a duplicate is answered
+// exactly once, success or failure, no sooner than the result floor after it was received (a Manager loses answers
+// that overtake its own book-keeping). A stop works in every state. A daemon is answered when its module is there
+// and it is about to run; how it ends goes to the log.
+//
+// Thread-safe. The references given to the constructor must outlive the worker. The sink is called from any thread.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "module/module.h"
+#include "propeller/messages.h"
+#include "runtime/runtime.h"
+#include "worker/delayed_queue.h"
+
+namespace proplet::worker {
+
+// Where answers go. Must not block. Thread-safe.
+class ResultSink {
+ public:
+  virtual ~ResultSink() = default;
+  virtual void result(const propeller::ResultMessage& message) = 0;
+  virtual void invoke_result(const propeller::InvokeResultMessage& message) = 0;
+};
+
+struct WorkerOptions {
+  std::string proplet_id;
+  std::chrono::milliseconds result_floor{10};
+  std::size_t max_tasks = 64;    // running
+  std::size_t max_queue = 1024;  // waiting
+  std::size_t max_message_bytes = propeller::kMaxMessageBytes;
+  runtime::Limits limits;
+  std::vector<std::string> dirs;  // host paths that every guest gets
+  // Why encrypted tasks are refused; none: they run.
+  std::optional<Error> encrypted_refused;
+  std::string tee_kind;          // "sample", "tdx" ...; empty: none
+  std::string external_runtime;  // not supported in this version: its tasks are refused
+};
+
+class Worker {
+ public:
+  Worker(WorkerOptions options, ResultSink& sink, module::ModuleSource& modules, runtime::Runtime& runtime,
+         const Clock& clock, Log& log);
+  // Stops all tasks at once.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // The payloads of the commands, as they come from the broker.
+  void start(ByteView payload);
+  void stop(ByteView payload);
+  void invoke(ByteView payload);
+
+  // Accepts nothing more, waits up to `drain` for tasks to finish, then stops the rest. Every answer has been
+  // given to the sink on return.
+  void shut_down(std::chrono::milliseconds drain);
+
+  // Queued, running and unanswered tasks.
+  [[nodiscard]] std::size_t task_count() const;
+
+ private:
+  struct Task;
+  using TaskPointer = std::shared_ptr<Task>;  // shared by the table, the queue and the thread that runs it
+
+  [[nodiscard]] Status admit(const propeller::StartCommand& command) const;
+  void answer_malformed(const propeller::MalformedCommand& malformed, std::chrono::steady_clock::time_point received);
+  void enqueue(const TaskPointer& task);
+  bool ensure_thread();
+  void work(const std::stop_token& stop);
+  void run(Task& task);
+  Result<runtime::Outcome> execute(Task& task);
+  [[nodiscard]] Result<runtime::RunRequest> run_request(const Task& task);
+  void answer(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
+  void forget(const std::string& id, const Task* task);
+  void log_finish(const Task& task, const Result<runtime::Outcome>& outcome);
+
+  WorkerOptions options_;
+  ResultSink& sink_;
+  module::ModuleSource& modules_;
+  runtime::Runtime& runtime_;
+  const Clock& clock_;
+  Log& log_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any work_ready_;
+  std::condition_variable_any changed_;
+  std::unordered_map<std::string, TaskPointer> tasks_;
+  std::deque<TaskPointer> queue_;
+  std::size_t idle_ = 0;
+  bool accepting_ = true;
+  DelayedQueue answers_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace proplet::worker

@@ -3,7 +3,7 @@
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET ...]
 #
-# Starts from the seeds in fuzz/seeds/TARGET. What libFuzzer finds on the way is kept in the build folder; an input that
+# Starts from the seeds that fuzz/make-seeds makes. What libFuzzer finds on the way is kept in the build folder; an input that
 # breaks a target is left in build/fuzz/findings, with the line that runs it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,9 +22,9 @@ run_target() {
   log=$build/corpus/$target.log
   mkdir -p "$build/corpus/$target"
   if "$build/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
-      -artifact_prefix="$build/findings/$target-" "$build/corpus/$target" "fuzz/seeds/$target" > "$log" 2>&1; then
+      -artifact_prefix="$build/findings/$target-" "$build/corpus/$target" "$build/fuzz/seeds/$target" > "$log" 2>&1; then
     printf '  %-24s ok, %s inputs from %s seeds\n' "$target" \
-      "$(awk '/stat::number_of_executed_units/ {print $2}' "$log")" "$(find "fuzz/seeds/$target" -type f | wc -l)"
+      "$(awk '/stat::number_of_executed_units/ {print $2}' "$log")" "$(find "$build/fuzz/seeds/$target" -type f | wc -l)"
   else
     tail -n 40 "$log"
     printf '  %-24s FAILED; run it again with: %s/fuzz/%s FILE\n' "$target" "$build" "$target"

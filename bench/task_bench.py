@@ -82,7 +82,7 @@ def report_idle(worker):
 
 
 def main():
-    large, small = s.GUESTS / "large.wasm", s.GUESTS / "add.wasm"
+    large, small = s.GUESTS / "large_reactor.wasm", s.GUESTS / "math_reactor.wasm"
     with s.Stack() as stack:
         stack.start_broker()
         stack.start_registry()

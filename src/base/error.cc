@@ -19,6 +19,8 @@ constexpr std::array kCatalogue = {
              "Nothing is wrong with the task; start it again if it should run."},
     CodeInfo{Code::task_timeout, "TASK_TIMEOUT", "The task ran longer than its time limit.",
              "Raise PROPLET_TASK_TIMEOUT, or find out why the guest does not return."},
+    CodeInfo{Code::task_failed, "TASK_FAILED", "A worker reported that the task failed.",
+             "The error printed with the result says why."},
     CodeInfo{Code::unsupported, "UNSUPPORTED", "The task asks for something this version does not do.",
              "See the limits in the README; the message names the feature."},
     CodeInfo{Code::policy_unsupported, "POLICY_UNSUPPORTED",

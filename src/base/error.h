@@ -29,6 +29,7 @@ enum class Code : std::uint8_t {
   task_limit_reached,
   task_stopped,
   task_timeout,
+  task_failed,
   unsupported,
   policy_unsupported,
   // Trusted execution environment and key broker

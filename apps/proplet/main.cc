@@ -1,0 +1,204 @@
+// proplet: the worker. Reads its settings, builds every part and connects them, runs until told to stop.
+//
+//   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
+//                             |        `-> WasmtimeRuntime -> Engine
+//                             `-> Outbox, Heartbeat
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+
+#include "base/process.h"
+#include "confidential.h"
+#include "module/image_opener.h"
+#include "module/sources.h"
+#include "oci/registry.h"
+#include "propeller/topics.h"
+#include "runtime/wasmtime_runtime.h"
+#include "worker/config.h"
+#include "worker/host_facts.h"
+#include "worker/node.h"
+
+namespace {
+
+using namespace proplet;
+
+constexpr std::size_t kMaxPemBytes = 1U << 20;
+constexpr std::chrono::seconds kFlushPatience{10};
+
+int report(const Error& error) {
+  std::fprintf(stderr, "Error: %s\n", error.text().c_str());
+  return 1;
+}
+
+int report_problems(const std::vector<std::string>& problems) {
+  for (const auto& problem : problems) std::fprintf(stderr, "Error: Failed to load configuration: %s\n", problem.c_str());
+  return 1;
+}
+
+std::set<std::string> as_set(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
+
+// Connections to registries.
+struct Registries {
+  std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<oci::Registry> registry;
+};
+
+Result<Registries> make_registries(const worker::WorkerConfig& config, const Clock& clock, Random& random) {
+  net::HttpClientOptions http_options;
+  http_options.insecure_hosts = as_set(config.insecure_registries);
+  if (!config.registry_ca_cert.empty()) {
+    TRY_ASSIGN(http_options.tls.ca_pem, read_text_file(config.registry_ca_cert, kMaxPemBytes));
+  }
+  oci::RegistryOptions options;
+  options.insecure_hosts = http_options.insecure_hosts;
+  if (!config.registry_auth_file.empty()) {
+    TRY_ASSIGN(options.credentials, oci::AuthFile::load(config.registry_auth_file));
+  }
+  Registries registries;
+  TRY_ASSIGN(registries.http, net::make_http_client(std::move(http_options)));
+  registries.registry = std::make_unique<oci::Registry>(*registries.http, clock, random, std::move(options));
+  return registries;
+}
+
+worker::WorkerOptions worker_options(const worker::WorkerConfig& config, const Confidential& confidential) {
+  worker::WorkerOptions options;
+  options.proplet_id = config.entity_id;
+  options.result_floor = config.result_floor;
+  options.max_tasks = config.max_tasks;
+  options.max_queue = config.max_queue;
+  options.max_message_bytes = config.mqtt_max_packet_bytes;
+  options.limits.memory_bytes = config.task_memory_bytes;
+  options.limits.output_bytes = config.max_output_bytes;
+  if (config.task_timeout.count() > 0) options.limits.time = config.task_timeout;
+  options.dirs = config.dirs;
+  options.encrypted_refused = confidential.refused();
+  options.tee_kind = confidential.tee();
+  options.external_runtime = config.external_runtime;
+  return options;
+}
+
+propeller::Discovery discovery(const worker::WorkerConfig& config, const Confidential& confidential) {
+  propeller::Discovery message;
+  message.proplet_id = config.entity_id;
+  message.namespace_name = config.namespace_name;
+  message.description = config.description;
+  message.location = config.location;
+  message.tags = config.tags;
+  for (const auto& tag : confidential.tags()) message.tags.push_back(tag);
+  message.tags.emplace_back("wasm:p1");
+  message.proplet_version = PROPLET_VERSION;
+  message.wasm_runtime = config.external_runtime.empty() ? "wasmtime-internal" : config.external_runtime;
+  if (config.collect_system_info) {
+    worker::HostFacts facts = worker::collect_host_facts();
+    message.ip = std::move(facts.ip);
+    message.environment = std::move(facts.environment);
+    message.os = std::move(facts.os);
+    message.hostname = std::move(facts.hostname);
+    message.cpu_arch = std::move(facts.cpu_arch);
+    message.total_memory_bytes = facts.total_memory_bytes;
+  }
+  return message;
+}
+
+worker::HeartbeatOptions heartbeat_options(const worker::WorkerConfig& config, const Confidential& confidential,
+                                           const std::string& base) {
+  const propeller::Heartbeat heartbeat{.proplet_id = config.entity_id, .namespace_name = config.namespace_name};
+  return {.create_topic = base + "/" + std::string(propeller::kCreateTopic),
+          .discovery = encode(discovery(config, confidential)),
+          .alive_topic = base + "/" + std::string(propeller::kAliveTopic),
+          .heartbeat = encode(heartbeat),
+          .interval = config.liveliness_interval};
+}
+
+Result<propeller::SessionOptions> session_options(worker::WorkerConfig& config, const worker::Node& node) {
+  propeller::SessionOptions options;
+  TRY_ASSIGN(options.address, propeller::BrokerAddress::parse(config.mqtt_address));
+  options.client_id = config.entity_id;
+  options.user = config.entity_id;
+  options.password = std::move(config.api_key);
+  options.qos = config.mqtt_qos;
+  options.keep_alive = config.mqtt_keep_alive;
+  options.max_packet_bytes = config.mqtt_max_packet_bytes;
+  options.in_flight = config.mqtt_in_flight;
+  options.tls = {.ca_cert = config.mqtt_ca_cert,
+                 .client_cert = config.mqtt_client_cert,
+                 .client_key = config.mqtt_client_key,
+                 .skip_verify = config.mqtt_skip_verify};
+  options.subscriptions = node.subscriptions();
+  return options;
+}
+
+void wait_for_stop(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait(lock, stop, [] { return false; });
+}
+
+Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
+  const SystemClock clock;
+  SystemRandom random;
+
+  TRY_ASSIGN(const Registries registries, make_registries(config, clock, random));
+  Confidential confidential(config, clock, log);
+  const module::ImageOpener opener(confidential.opener_options(config), confidential.broker());
+  module::Sources modules([&](const oci::Reference& reference) { return registries.registry->source(reference); }, opener,
+                          config.max_module_bytes);
+
+  wasm::Engine engine({.max_module_bytes = config.max_module_bytes});
+  runtime::WasmtimeRuntime runtime(engine);
+  if (!confidential.refused()) wasm::wipe_freed_memory(true);
+
+  const std::string base = propeller::base_topic(config.tenant_id, config.channel_id);
+  worker::Node node(base);
+  worker::Worker worker(worker_options(config, confidential), node, modules, runtime, clock, log);
+  auto beat = heartbeat_options(config, confidential, base);
+  const auto drain = config.drain;
+  TRY_ASSIGN(auto options, session_options(config, node));
+  TRY_ASSIGN(const auto session, propeller::MqttSession::make(std::move(options), node, log, random));
+  propeller::Outbox outbox(*session, log);
+  worker::Heartbeat heartbeat(*session, std::move(beat));
+  node.attach(worker, outbox, heartbeat);
+
+  log.info("worker starts", {{"proplet_id", config.entity_id},
+                             {"broker", config.mqtt_address},
+                             {"tee", confidential.tee()},
+                             {"encrypted_tasks", !confidential.refused()},
+                             {"version", PROPLET_VERSION}});
+  session->start();
+  wait_for_stop(stop);
+  log.info("worker stops", {{"tasks", worker.task_count()}});
+  worker.shut_down(drain);
+  if (!outbox.flush(kFlushPatience, {})) log.error("results lost", {{"count", outbox.pending()}});
+  heartbeat.stop();
+  session->stop();
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Proplet runs WebAssembly tasks, encrypted ones included, for a Propeller Manager.\n"
+               "Settings come from the environment (PROPLET_...) and config.toml; see docs/configuration.md.",
+               "proplet");
+  bool check_config = false;
+  app.set_version_flag("--version", PROPLET_VERSION);
+  app.add_flag("--check-config", check_config, "Read the settings, name every problem, and exit");
+  CLI11_PARSE(app, argc, argv);
+
+  if (const auto hardened = harden_process(); !hardened) return report(hardened.error());
+  auto loaded = worker::load_config(worker::process_environment());
+  if (!loaded.problems.empty()) return report_problems(loaded.problems);
+  if (check_config) {
+    for (const auto& warning : loaded.warnings) std::fprintf(stderr, "Warning: %s\n", warning.c_str());
+    return 0;
+  }
+  std::stop_source stop;
+  const StopSignals signals(stop);
+  Log log(loaded.config.log_level, loaded.config.log_format);
+  for (const auto& warning : loaded.warnings) log.warn("setting ignored", {{"reason", warning}});
+  const auto done = run(std::move(loaded.config), log, stop.get_token());
+  return done ? 0 : report(done.error());
+}

@@ -42,29 +42,35 @@ Result<InstancePreHandle> link(const wasmtime_linker_t* linker, const wasmtime_m
   return InstancePreHandle(instance_pre);
 }
 
-ValueType value_type(const wasm_valtype_t* type) {
-  switch (wasm_valtype_kind(type)) {
-    case WASM_I32:
-      return ValueType::i32;
-    case WASM_I64:
-      return ValueType::i64;
-    case WASM_F32:
-      return ValueType::f32;
-    case WASM_F64:
-      return ValueType::f64;
-    default:
-      return ValueType::other;
-  }
-}
+using ValueTypeHandle = Handle<wasm_valtype_t, wasm_valtype_delete>;
 
-std::vector<ValueType> value_types(const wasm_valtype_vec_t* types) {
-  std::vector<ValueType> list;
-  list.reserve(types->size);
-  for (std::size_t i = 0; i < types->size; ++i) list.push_back(value_type(types->data[i]));
-  return list;
-}
+// Maps Wasmtime's value types to ours. By comparison, because asking one for its kind (wasm_valtype_kind) ends the
+// process if it is a vector or a newer reference type.
+class ValueTypes {
+ public:
+  std::vector<ValueType> of(const wasm_valtype_vec_t* types) const {
+    std::vector<ValueType> list;
+    list.reserve(types->size);
+    for (std::size_t i = 0; i < types->size; ++i) list.push_back(of(types->data[i]));
+    return list;
+  }
+
+ private:
+  ValueType of(const wasm_valtype_t* type) const {
+    for (std::size_t i = 0; i < numbers_.size(); ++i) {
+      if (wasmtime_wasm_valtype_equal(numbers_[i].get(), type)) return static_cast<ValueType>(i);
+    }
+    return ValueType::other;
+  }
+
+  // In the order of ValueType.
+  std::array<ValueTypeHandle, 4> numbers_{
+      ValueTypeHandle(wasm_valtype_new(WASM_I32)), ValueTypeHandle(wasm_valtype_new(WASM_I64)),
+      ValueTypeHandle(wasm_valtype_new(WASM_F32)), ValueTypeHandle(wasm_valtype_new(WASM_F64))};
+};
 
 std::vector<FunctionExport> function_exports(const wasmtime_module_t* module) {
+  const ValueTypes types;
   wasm_exporttype_vec_t exports;
   wasmtime_module_exports(module, &exports);
   std::vector<FunctionExport> functions;
@@ -72,7 +78,7 @@ std::vector<FunctionExport> function_exports(const wasmtime_module_t* module) {
     const wasm_functype_t* type = wasm_externtype_as_functype_const(wasm_exporttype_type(exports.data[i]));
     if (type == nullptr) continue;
     functions.push_back({std::string(name_view(*wasm_exporttype_name(exports.data[i]))),
-                         {value_types(wasm_functype_params(type)), value_types(wasm_functype_results(type))}});
+                         {types.of(wasm_functype_params(type)), types.of(wasm_functype_results(type))}});
   }
   wasm_exporttype_vec_delete(&exports);
   return functions;

@@ -1,0 +1,4 @@
+;; Imports a function that nobody provides.
+(module
+  (import "env" "fire_missile" (func))
+  (func (export "run")))

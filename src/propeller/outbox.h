@@ -50,7 +50,8 @@ class Outbox {
     std::chrono::steady_clock::time_point added;
   };
 
-  bool publish(Message& message);
+  // Publishes what is not published on this connection, in order, until one cannot be.
+  void publish_pending();
   void make_room();
 
   Publisher& publisher_;

@@ -7,7 +7,7 @@
 // Every connection is a fresh client. What was in flight when a connection broke is forgotten here, because a broker
 // that forgot the session acknowledges a repeated release of a message it never kept (MQTT 3.1.1 section 4.3.3);
 // whoever needs certainty publishes again after `connected` (outbox.h). Messages beyond the size limit are dropped
-// with a warning.
+// with a warning. The name of the broker is resolved by the system, which `stop` cannot interrupt.
 #pragma once
 
 #include <atomic>
@@ -106,9 +106,9 @@ class MqttSession final : public Publisher {
   MqttSession(SessionOptions options, SessionHandler& handler, Log& log, Random& random);
   Result<std::unique_ptr<Connection>> new_connection();
   void run(const std::stop_token& stop);
-  void serve(const std::stop_token& stop);
-  void deliver(Connection& connection);
-  bool pause(std::chrono::milliseconds& longest, const std::stop_token& stop);
+  bool serve(Connection& connection, const std::stop_token& stop);
+  bool deliver(Connection& connection);
+  void pause(std::chrono::milliseconds longest, const std::stop_token& stop);
 
   SessionOptions options_;
   SessionHandler& handler_;

@@ -1,0 +1,83 @@
+#include "propeller/outbox.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace proplet::propeller {
+
+Outbox::Outbox(Publisher& publisher, Log& log, OutboxLimits limits)
+    : publisher_(publisher), log_(log), limits_(limits) {}
+
+void Outbox::add(std::string topic, std::string payload, std::string subject) {
+  const std::lock_guard lock(mutex_);
+  bytes_ += payload.size();
+  messages_.push_back({std::move(topic), std::move(payload), std::move(subject), 0, std::chrono::steady_clock::now()});
+  make_room();
+  if (online_) publish_pending();
+}
+
+void Outbox::connected() {
+  const std::lock_guard lock(mutex_);
+  online_ = true;
+  for (Message& message : messages_) message.ticket = 0;
+  publish_pending();
+}
+
+void Outbox::disconnected() {
+  const std::lock_guard lock(mutex_);
+  online_ = false;
+}
+
+void Outbox::acknowledged(std::uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto message = std::ranges::find(messages_, ticket, &Message::ticket);
+  if (message == messages_.end()) return;
+  const auto taken = std::chrono::steady_clock::now() - message->added;
+  log_.debug("message acknowledged",
+             {{"subject", message->subject}, {"ms", std::chrono::duration<double, std::milli>(taken).count()}});
+  bytes_ -= message->payload.size();
+  messages_.erase(message);
+  if (messages_.empty()) emptied_.notify_all();
+}
+
+bool Outbox::flush(std::chrono::milliseconds timeout, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  return emptied_.wait_for(lock, stop, timeout, [this] { return messages_.empty(); });
+}
+
+std::size_t Outbox::pending() const {
+  const std::lock_guard lock(mutex_);
+  return messages_.size();
+}
+
+void Outbox::publish_pending() {
+  for (auto message = messages_.begin(); message != messages_.end();) {
+    if (message->ticket != 0) {
+      ++message;
+      continue;
+    }
+    const auto ticket = publisher_.publish(message->topic, message->payload);
+    if (ticket) {
+      message->ticket = *ticket;
+      ++message;
+    } else if (ticket.error().code() == Code::size_limit) {
+      log_.error("message given up", {{"subject", message->subject}, {"error", ticket.error().text()}});
+      bytes_ -= message->payload.size();
+      message = messages_.erase(message);
+    } else {
+      // It and all behind it are published after the next connection.
+      log_.debug("message kept", {{"subject", message->subject}, {"error", ticket.error().text()}});
+      return;
+    }
+  }
+}
+
+void Outbox::make_room() {
+  while (messages_.size() > 1 && (messages_.size() > limits_.messages || bytes_ > limits_.bytes)) {
+    log_.error("message given up: outbox full", {{"subject", messages_.front().subject}});
+    bytes_ -= messages_.front().payload.size();
+    messages_.pop_front();
+  }
+}
+
+}  // namespace proplet::propeller

@@ -1,0 +1,55 @@
+#include "worker/host_facts.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/fd.h"
+
+namespace proplet::worker {
+namespace {
+
+// The address this machine would use towards the internet. Connecting a UDP socket sends nothing.
+std::string local_address() {
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return {};
+  sockaddr_in remote{};
+  remote.sin_family = AF_INET;
+  remote.sin_port = htons(80);
+  remote.sin_addr.s_addr = htonl(0x08080808);
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&remote), sizeof remote) != 0) return {};
+  sockaddr_in local{};
+  socklen_t size = sizeof local;
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size) != 0) return {};
+  std::array<char, INET_ADDRSTRLEN> text{};
+  if (inet_ntop(AF_INET, &local.sin_addr, text.data(), text.size()) == nullptr) return {};
+  return text.data();
+}
+
+std::uint64_t total_memory() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_size = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_size <= 0) return 0;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_size);
+}
+
+}  // namespace
+
+HostFacts collect_host_facts() {
+  HostFacts facts;
+  facts.ip = local_address();
+  facts.environment = access("/.dockerenv", F_OK) == 0 ? "docker" : "binary";
+  facts.os = "linux";
+  facts.total_memory_bytes = total_memory();
+  utsname name{};
+  if (uname(&name) == 0) {
+    facts.hostname = name.nodename;
+    facts.cpu_arch = name.machine;
+  }
+  return facts;
+}
+
+}  // namespace proplet::worker

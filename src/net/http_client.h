@@ -47,6 +47,8 @@ struct HttpClientOptions {
   std::set<std::string> insecure_hosts;
 };
 
+inline constexpr std::size_t kMaxErrorBytes = std::size_t{64} << 10;
+
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
@@ -59,7 +61,8 @@ struct HttpRequest {
   // A bound on the whole exchange; none: only the stall limit applies.
   std::optional<std::chrono::milliseconds> timeout{};
   // When set, body bytes of a 2xx response go here as they arrive instead of into HttpResponse::body. Called on the
-  // sending thread. An error ends the transfer and is returned by `send`.
+  // sending thread. An error ends the transfer and is returned by `send`. Bodies of other responses are then bounded
+  // by kMaxErrorBytes.
   std::function<Status(ByteView)> on_body{};
 };
 

@@ -53,12 +53,12 @@ struct Sink {
   }
 
   Status take_body(ByteView bytes) {
-    body_bytes += bytes.size();
-    if (body_bytes > request.max_response_bytes) {
-      return fail(Code::size_limit, "{}: response is larger than {} bytes", response.url.for_messages(),
-                  request.max_response_bytes);
-    }
     const bool success = response.status >= 200 && response.status < 300;
+    const auto limit = request.on_body && !success ? kMaxErrorBytes : request.max_response_bytes;
+    body_bytes += bytes.size();
+    if (body_bytes > limit) {
+      return fail(Code::size_limit, "{}: response is larger than {} bytes", response.url.for_messages(), limit);
+    }
     if (success && request.on_body) return request.on_body(bytes);
     response.body.insert(response.body.end(), bytes.begin(), bytes.end());
     return {};

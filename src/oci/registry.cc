@@ -1,0 +1,265 @@
+#include "oci/registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "oci/session.h"
+
+namespace proplet::oci {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+
+// The document kinds a reader here understands; without the OCI types a registry denies that the image exists.
+net::HttpHeaders accept_manifests() {
+  return {{"Accept",
+           fmt::format("{}, {}, {}, {}", kOciManifestType, kDockerManifestType, kOciIndexType, kDockerIndexType)}};
+}
+
+std::string without_parameters(std::string_view content_type) {
+  const auto type = content_type.substr(0, content_type.find(';'));
+  return std::string(type.substr(0, type.find_last_not_of(" \t") + 1));
+}
+
+Result<net::Url> api_url(const Purpose& purpose, std::string_view rest) {
+  return purpose.registry.resolve("/v2/" + purpose.reference.repository() + "/" + std::string(rest));
+}
+
+// If the registry names a digest it must be the one of what it sent or received; by itself it proves nothing.
+Status check_content_digest(const net::HttpResponse& response, ByteView content, const std::string& name) {
+  const auto header = response.header("docker-content-digest");
+  const auto announced = header ? Digest::parse(*header) : Result<Digest>(fail(Code::format_invalid, "none"));
+  if (!announced) return {};
+  auto verified = verify_digest(content, *announced);
+  if (!verified) return fail(std::move(verified).error().because(name + ": Docker-Content-Digest"));
+  return {};
+}
+
+// Receives one blob: bounded by its descriptor, hashed as it arrives.
+class BlobReceiver {
+ public:
+  BlobReceiver(const Descriptor& descriptor, MutableByteView out)
+      : descriptor_(descriptor), out_(out), verifier_(descriptor.digest) {}
+
+  Status take(ByteView bytes) {
+    if (bytes.size() > out_.size() - filled_) {
+      return fail(Code::size_mismatch, "blob {} is longer than the {} bytes its descriptor says",
+                  descriptor_.digest.text(), descriptor_.size);
+    }
+    std::copy(bytes.begin(), bytes.end(), out_.begin() + static_cast<std::ptrdiff_t>(filled_));
+    filled_ += bytes.size();
+    verifier_.update(bytes);
+    return {};
+  }
+
+  Status finish() {
+    if (filled_ == out_.size()) return verifier_.finish();
+    return fail(Code::size_mismatch, "blob {} has {} bytes; its descriptor says {}", descriptor_.digest.text(), filled_,
+                descriptor_.size);
+  }
+
+ private:
+  const Descriptor& descriptor_;
+  const MutableByteView out_;
+  std::size_t filled_ = 0;
+  DigestVerifier verifier_;
+};
+
+}  // namespace
+
+class RegistrySource final : public ImageSource {
+ public:
+  RegistrySource(Registry::Session& session, Reference reference)
+      : session_(session), reference_(std::move(reference)) {}
+
+  [[nodiscard]] std::string name() const override { return reference_.text(); }
+
+  Result<RawManifest> resolve(std::stop_token stop) override {
+    TRY_ASSIGN(const auto response, get_manifest(reference_.selector(), stop));
+    const auto content = text_of(response.body);
+    TRY(check_content_digest(response, response.body, name()));
+    auto digest = reference_.digest().value_or(Digest::of(response.body));
+    TRY(verify(response.body, digest));
+    const auto type = response.header("content-type").value_or("");
+    return RawManifest{std::move(digest), without_parameters(type), std::string(content)};
+  }
+
+  Result<RawManifest> fetch_manifest(const Descriptor& descriptor, std::stop_token stop) override {
+    if (descriptor.size > kMaxManifestBytes) {
+      return fail(Code::size_limit, "{}: manifest {} has {} bytes; the limit is {}", name(), descriptor.digest.text(),
+                  descriptor.size, kMaxManifestBytes);
+    }
+    TRY_ASSIGN(const auto response, get_manifest(descriptor.digest.text(), stop));
+    if (response.body.size() != descriptor.size) {
+      return fail(Code::size_mismatch, "{}: manifest {} has {} bytes; its descriptor says {}", name(),
+                  descriptor.digest.text(), response.body.size(), descriptor.size);
+    }
+    TRY(verify(response.body, descriptor.digest));
+    // The descriptor is covered by the digest of the index, the Content-Type by nothing.
+    return RawManifest{descriptor.digest, descriptor.media_type, std::string(text_of(response.body))};
+  }
+
+  Result<SecretBytes> fetch_blob(const Descriptor& descriptor, std::size_t limit, std::stop_token stop) override {
+    if (descriptor.size > limit) {
+      return fail(Code::size_limit, "{}: blob {} has {} bytes; the limit is {}", name(), descriptor.digest.text(),
+                  descriptor.size, limit);
+    }
+    TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::pull));
+    TRY_ASSIGN(const auto url, api_url(purpose, "blobs/" + descriptor.digest.text()));
+    SecretBytes bytes(descriptor.size);
+    std::optional<BlobReceiver> receiver;
+    const auto make_request = [&] {
+      receiver.emplace(descriptor, bytes.mutable_view());  // every attempt starts from the first byte
+      return net::HttpRequest{.url = url,
+                              .max_response_bytes = descriptor.size + net::kMaxErrorBytes,
+                              .redirects = kMaxRedirects,
+                              .on_body = [&](ByteView piece) { return receiver->take(piece); }};
+    };
+    auto response = session_.send(purpose, make_request, stop);
+    if (!response) return fail(std::move(response).error().because(name()));
+    if (response->status != 200) return fail(error_of(*response, name() + ": blob " + descriptor.digest.text()));
+    auto complete = receiver->finish();
+    if (!complete) return fail(std::move(complete).error().because(name()));
+    return bytes;
+  }
+
+ private:
+  Result<net::HttpResponse> get_manifest(const std::string& selector, const std::stop_token& stop) {
+    TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::pull));
+    TRY_ASSIGN(const auto url, api_url(purpose, "manifests/" + selector));
+    auto response = session_.send(
+        purpose,
+        [&] {
+          return net::HttpRequest{.url = url,
+                                  .headers = accept_manifests(),
+                                  .max_response_bytes = kMaxManifestBytes,
+                                  .redirects = kMaxRedirects};
+        },
+        stop);
+    if (!response) return fail(std::move(response).error().because(name()));
+    if (response->status != 200) return fail(error_of(*response, name() + ": manifest"));
+    return response;
+  }
+
+  [[nodiscard]] Status verify(ByteView bytes, const Digest& digest) const {
+    auto verified = verify_digest(bytes, digest);
+    if (!verified) return fail(std::move(verified).error().because(name() + ": manifest"));
+    return {};
+  }
+
+  Registry::Session& session_;
+  const Reference reference_;
+};
+
+class RegistryTarget final : public ImageTarget {
+ public:
+  RegistryTarget(Registry::Session& session, Reference reference)
+      : session_(session), reference_(std::move(reference)) {}
+
+  [[nodiscard]] std::string name() const override { return reference_.text(); }
+
+  Result<Descriptor> push_blob(std::string media_type, ByteView bytes, std::stop_token stop) override {
+    auto descriptor = describe(std::move(media_type), bytes);
+    TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::push));
+    TRY_ASSIGN(const bool present, has_blob(purpose, descriptor.digest, stop));
+    if (present) return descriptor;
+    auto response = session_.repeat([&] { return upload(purpose, descriptor.digest, bytes, stop); }, stop);
+    if (!response) return fail(std::move(response).error().because(name()));
+    if (response->status != 201) return fail(error_of(*response, name() + ": blob upload"));
+    return descriptor;
+  }
+
+  Result<Descriptor> push_manifest(std::string media_type, std::string_view bytes, std::stop_token stop) override {
+    const auto digest = Digest::of(bytes_of(bytes));
+    return put_manifest(std::move(media_type), bytes, digest.text(), stop);
+  }
+
+  Result<Descriptor> push_tagged(std::string media_type, std::string_view bytes, std::stop_token stop) override {
+    if (reference_.digest()) {
+      auto verified = verify_digest(bytes_of(bytes), *reference_.digest());
+      if (!verified) return fail(std::move(verified).error().because(name() + ": the manifest to push"));
+    }
+    const auto& selector = reference_.tag().empty() ? reference_.selector() : reference_.tag();
+    return put_manifest(std::move(media_type), bytes, selector, stop);
+  }
+
+ private:
+  Result<bool> has_blob(const Purpose& purpose, const Digest& digest, const std::stop_token& stop) {
+    TRY_ASSIGN(const auto url, api_url(purpose, "blobs/" + digest.text()));
+    auto response = session_.send(
+        purpose, [&] { return net::HttpRequest{.method = "HEAD", .url = url, .redirects = kMaxRedirects}; }, stop);
+    if (!response) return fail(std::move(response).error().because(name()));
+    if (response->status == 200) return true;
+    if (response->status == 404) return false;
+    return fail(error_of(*response, name() + ": blob check"));
+  }
+
+  // Monolithic upload: POST opens a session, PUT to its location carries the bytes.
+  Result<net::HttpResponse> upload(const Purpose& purpose, const Digest& digest, ByteView bytes,
+                                   const std::stop_token& stop) {
+    TRY_ASSIGN(const auto url, api_url(purpose, "blobs/uploads/"));
+    TRY_ASSIGN(auto opened,
+               session_.send_once(purpose, [&] { return net::HttpRequest{.method = "POST", .url = url}; }, stop));
+    if (net::is_passing_status(opened.status)) return opened;
+    if (opened.status != 202) return fail(error_of(opened, name() + ": blob upload"));
+    TRY_ASSIGN(const auto location, upload_location(purpose, opened, digest));
+    return session_.send_once(
+        purpose,
+        [&] {
+          return net::HttpRequest{.method = "PUT",
+                                  .url = location,
+                                  .headers = {{"Content-Type", "application/octet-stream"}},
+                                  .body = bytes};
+        },
+        stop);
+  }
+
+  [[nodiscard]] Result<net::Url> upload_location(const Purpose& purpose, const net::HttpResponse& opened,
+                                                 const Digest& digest) const {
+    const auto header = opened.header("location");
+    if (!header) return fail(Code::registry_failed, "{}: blob upload: the registry gave no location", name());
+    auto location = opened.url.resolve(*header);
+    if (!location) return fail(Code::registry_failed, "{}: blob upload: {}", name(), location.error().message());
+    if (purpose.registry.is_https() && !location->is_https()) {
+      return fail(Code::insecure_transport, "{}: blob upload would leave https for {}", name(),
+                  location->for_messages());
+    }
+    const bool has_query = location->path_and_query().find('?') != std::string::npos;
+    return net::Url::parse(location->text() + (has_query ? "&" : "?") + "digest=" + net::percent_encode(digest.text()));
+  }
+
+  Result<Descriptor> put_manifest(std::string media_type, std::string_view bytes, const std::string& selector,
+                                  const std::stop_token& stop) {
+    TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::push));
+    TRY_ASSIGN(const auto url, api_url(purpose, "manifests/" + selector));
+    auto response = session_.send(
+        purpose,
+        [&] {
+          return net::HttpRequest{
+              .method = "PUT", .url = url, .headers = {{"Content-Type", media_type}}, .body = bytes_of(bytes)};
+        },
+        stop);
+    if (!response) return fail(std::move(response).error().because(name()));
+    if (response->status != 201) return fail(error_of(*response, name() + ": manifest upload"));
+    TRY(check_content_digest(*response, bytes_of(bytes), name()));
+    return describe(std::move(media_type), bytes_of(bytes));
+  }
+
+  Registry::Session& session_;
+  const Reference reference_;
+};
+
+Registry::Registry(net::HttpClient& http, const Clock& clock, Random& random, RegistryOptions options)
+    : session_(std::make_unique<Session>(http, clock, random, std::move(options))) {}
+
+Registry::~Registry() = default;
+
+std::unique_ptr<ImageSource> Registry::source(const Reference& reference) {
+  return std::make_unique<RegistrySource>(*session_, reference);
+}
+
+std::unique_ptr<ImageTarget> Registry::target(const Reference& reference) {
+  return std::make_unique<RegistryTarget>(*session_, reference);
+}
+
+}  // namespace proplet::oci

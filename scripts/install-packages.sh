@@ -12,7 +12,7 @@ readonly -A packages=(
   [build]="g++ cmake ninja-build make git pkg-config ccache ca-certificates
            libmosquitto-dev libcurl4-openssl-dev libssl-dev libboost-json1.81-dev libspdlog-dev libfmt-dev
            libcli11-dev libtomlplusplus-dev libexpected-dev libcpp-httplib-dev zlib1g-dev"
-  [demo]="binutils clang lld wasi-libc libclang-rt-14-dev-wasm32 mosquitto docker-registry openssl"
+  [demo]="binutils clang lld wasi-libc libclang-rt-14-dev-wasm32 mosquitto docker-registry"
   [test]="libgtest-dev libgmock-dev mosquitto mosquitto-clients docker-registry skopeo jose openssl apache2-utils
           wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-pytest python3-paho-mqtt"
   [checks]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev python3"

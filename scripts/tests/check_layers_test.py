@@ -17,7 +17,10 @@ GOOD = {
     "src/net/CMakeLists.txt": "proplet_layer(net\n  USES base crypto\n  LINKS CURL::libcurl)\n",
     "src/net/c.h": '#include "crypto/b.h"\n',
     "src/cli/d.cc": '#include <CLI/App.hpp>\n#include "net/c.h"\n',
-    "apps/tool/main.cc": '#include "net/c.h"\n',
+    "src/net/c_test.cc": '#include "support/server.h"\n',
+    "tests/support/server.h": "#pragma once\n",
+    "apps/tool/main.cc": '#include "net/c.h"\n#include "wiring.h"\n',
+    "apps/tool/wiring.h": '#include "base/a.h"\n',
 }
 
 
@@ -45,6 +48,8 @@ class CheckLayersTest(unittest.TestCase):
             ("spaces in the directive", {"src/base/x.cc": '  #  include  "net/c.h"\n'}, "is above base"),
             ("a relative include", {"src/crypto/x.cc": '#include "b.h"\n'}, "not a header in src/"),
             ("a source file included", {"src/crypto/x.cc": '#include "crypto/b.cc"\n'}, "includes the source file"),
+            ("a test helper in a product", {"src/net/x.cc": '#include "support/server.h"\n'}, "not a header in src/"),
+            ("a violation beside a main", {"apps/tool/wiring.h": "#include <mosquitto.h>\n"}, "apps/tool/wiring.h"),
             ("a cycle", {"src/base/a.h": '#include "base/z.h"\n', "src/base/z.h": '#include "base/a.h"\n'}, "cycle"),
             ("a target above", {"src/crypto/CMakeLists.txt": "proplet_layer(crypto USES base net)\n"}, "uses net"),
             ("a folder nobody listed", {"src/extra/x.h": "\n"}, "src/extra: not in the list"),

@@ -46,6 +46,7 @@ struct WorkerOptions {
   std::chrono::milliseconds result_floor{10};
   std::size_t max_tasks = 64;    // running
   std::size_t max_queue = 1024;  // waiting
+  std::size_t max_queue_bytes = std::size_t{256} << 20;
   std::size_t max_message_bytes = propeller::kMaxMessageBytes;
   runtime::Limits limits;
   std::vector<std::string> dirs;  // host paths that every guest gets
@@ -80,16 +81,22 @@ class Worker {
   struct Task;
   using TaskPointer = std::shared_ptr<Task>;  // shared by the table, the queue and the thread that runs it
 
-  [[nodiscard]] Status admit(const propeller::StartCommand& command) const;
-  void answer_malformed(const propeller::MalformedCommand& malformed, std::chrono::steady_clock::time_point received);
-  void enqueue(const TaskPointer& task);
+  void answer_malformed(const propeller::MalformedCommand& malformed, const TaskPointer& task);
+  bool enter(const TaskPointer& task);
+  [[nodiscard]] Status supports(const propeller::StartCommand& command) const;
+  Status enqueue(const TaskPointer& task);
   bool ensure_thread();
   void work(const std::stop_token& stop);
-  void run(Task& task);
-  Result<runtime::Outcome> execute(Task& task);
-  [[nodiscard]] Result<runtime::RunRequest> run_request(const Task& task);
+  void run(const TaskPointer& task);
+  Result<runtime::Outcome> execute(const TaskPointer& task);
+  [[nodiscard]] Result<runtime::RunRequest> run_request(const propeller::StartCommand& command) const;
+  void cancel(const TaskPointer& task);
+  void finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
   void answer(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
-  void forget(const std::string& id, const Task* task);
+  void forget_if_over(const TaskPointer& task);
+  [[nodiscard]] propeller::ResultMessage result_message(const Task& task,
+                                                        const Result<runtime::Outcome>& outcome) const;
+  [[nodiscard]] bool fits(const std::string& result) const;
   void log_finish(const Task& task, const Result<runtime::Outcome>& outcome);
 
   WorkerOptions options_;
@@ -104,7 +111,9 @@ class Worker {
   std::condition_variable_any changed_;
   std::unordered_map<std::string, TaskPointer> tasks_;
   std::deque<TaskPointer> queue_;
-  std::size_t idle_ = 0;
+  std::size_t queued_bytes_ = 0;
+  std::size_t idle_ = 0;     // threads
+  std::size_t running_ = 0;  // tasks
   bool accepting_ = true;
   DelayedQueue answers_;
   std::vector<std::jthread> threads_;

@@ -1,0 +1,395 @@
+#include "worker/worker.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <exception>
+#include <stop_token>
+#include <system_error>
+#include <utility>
+
+#include "worker/cli_arguments.h"
+#include "worker/stage_recorder.h"
+
+namespace proplet::worker {
+
+using std::chrono::steady_clock;
+
+// Lives in the table from its start until it has been answered and no thread works on it any more.
+struct Worker::Task {
+  propeller::StartCommand command;
+  steady_clock::time_point received;
+  std::stop_source stop;
+  StageRecorder stages;
+  std::size_t queued_bytes = 0;
+  // Guarded by the worker's mutex.
+  bool answer_claimed = false;  // somebody answers or has answered
+  bool answered = false;        // the sink has the answer
+  bool done = false;            // no thread works on it, or ever will
+};
+
+namespace {
+
+double milliseconds(std::chrono::nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+std::string text_of_stages(const StageRecorder& stages) {
+  std::string text;
+  for (const auto& [stage, duration] : stages.durations()) {
+    text += fmt::format("{}{}={:.3f}", text.empty() ? "" : " ", stage_name(stage), milliseconds(duration));
+  }
+  return text;
+}
+
+Error stopped(const std::string& id) {
+  return {Code::task_stopped, fmt::format("task {} was stopped before completion", id)};
+}
+
+module::ModuleRequest module_request(propeller::StartCommand& command) {
+  module::ModuleRequest request;
+  request.encrypted = command.encrypted;
+  request.kbs_resource_path = command.kbs_resource_path;
+  // An inline module wins; its text is handed over, since it can be large.
+  request.file_base64 = std::exchange(command.file_base64, {});
+  if (request.file_base64.empty()) request.image_url = command.image_url;
+  return request;
+}
+
+std::size_t bytes_of_command(const propeller::StartCommand& command) {
+  std::size_t bytes = command.file_base64.size();
+  for (const std::string& input : command.inputs) bytes += input.size();
+  for (const auto& [name, value] : command.env) bytes += name.size() + value.size();
+  return bytes;
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOptions options, ResultSink& sink, module::ModuleSource& modules, runtime::Runtime& runtime,
+               const Clock& clock, Log& log)
+    : options_(std::move(options)), sink_(sink), modules_(modules), runtime_(runtime), clock_(clock), log_(log) {}
+
+Worker::~Worker() { shut_down(std::chrono::milliseconds(0)); }
+
+std::size_t Worker::task_count() const {
+  const std::lock_guard lock(mutex_);
+  return tasks_.size();
+}
+
+void Worker::start(ByteView payload) {
+  const auto task = std::make_shared<Task>();
+  task->received = clock_.steady_now();
+  StageTimer decode_timer(Stage::decode, &task->stages);
+  auto command = propeller::parse_start(payload, options_.max_message_bytes);
+  decode_timer.stop();
+  if (!command) return answer_malformed(command.error(), task);
+  if (!command->target.includes(options_.proplet_id)) return;
+
+  task->command = std::move(*command);
+  if (!enter(task)) return;
+  log_.info("task received", {{"task_id", task->command.id},
+                              {"name", task->command.name},
+                              {"encrypted", task->command.encrypted},
+                              {"daemon", task->command.daemon}});
+  Status admitted = supports(task->command);
+  if (admitted) admitted = enqueue(task);
+  if (!admitted) finish(task, fail(std::move(admitted).error()));
+}
+
+void Worker::stop(ByteView payload) {
+  const auto command = propeller::parse_stop(payload);
+  if (!command) {
+    log_.warn("stop ignored: malformed", {{"error", command.error().error.text()}});
+    return;
+  }
+  if (!command->target.includes(options_.proplet_id)) return;
+
+  TaskPointer task;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = tasks_.find(command->id); found != tasks_.end()) task = found->second;
+  }
+  if (!task) {
+    log_.info("stop ignored: no such task", {{"task_id", command->id}});
+    return;
+  }
+  log_.info("task stopping", {{"task_id", command->id}});
+  cancel(task);
+}
+
+void Worker::invoke(ByteView payload) {
+  const auto command = propeller::parse_invoke(payload, options_.max_message_bytes);
+  const std::string& id = command ? command->id : command.error().id;
+  const std::optional<propeller::Target> target = command ? command->target : command.error().target;
+  if (id.empty() || !target) {
+    log_.warn("invoke ignored: malformed", {{"error", command.error().error.text()}});
+    return;
+  }
+  if (!target->includes(options_.proplet_id)) return;
+
+  // Managers look for these words, and deploy the task anew when they find them.
+  const Error error = command
+                          ? Error(Code::unsupported,
+                                  fmt::format("task {} has not been precompiled; deploy it as a latent task first", id))
+                          : command.error().error;
+  sink_.invoke_result({.task_id = id,
+                       .invocation_id = command ? command->invocation_id : command.error().invocation_id,
+                       .proplet_id = options_.proplet_id,
+                       .results = {},
+                       .error = error.text()});
+}
+
+void Worker::answer_malformed(const propeller::MalformedCommand& malformed, const TaskPointer& task) {
+  const bool for_us = malformed.target && malformed.target->includes(options_.proplet_id);
+  if (malformed.target && !for_us) return;
+  log_.warn("start malformed", {{"task_id", malformed.id}, {"error", malformed.error.text()}});
+  if (!for_us || malformed.id.empty()) return;
+
+  task->command.id = malformed.id;
+  if (enter(task)) finish(task, fail(malformed.error));
+}
+
+// A second start of a task that has not ended is none of ours to answer: the first one's answer is on its way.
+bool Worker::enter(const TaskPointer& task) {
+  const std::lock_guard lock(mutex_);
+  if (tasks_.try_emplace(task->command.id, task).second) return true;
+  log_.warn("start ignored: the task is already here", {{"task_id", task->command.id}});
+  return false;
+}
+
+Status Worker::supports(const propeller::StartCommand& command) const {
+  if (command.encrypted && options_.encrypted_refused) return fail(*options_.encrypted_refused);
+  if (command.latent) return fail(Code::unsupported, "latent tasks are not supported by this runtime");
+  if (!command.encrypted && !options_.external_runtime.empty()) {
+    return fail(Code::unsupported, "the external runtime {} (PROPLET_EXTERNAL_WASM_RUNTIME) is not supported",
+                options_.external_runtime);
+  }
+  return {};
+}
+
+Status Worker::enqueue(const TaskPointer& task) {
+  task->queued_bytes = bytes_of_command(task->command);
+  const std::lock_guard lock(mutex_);
+  if (!accepting_) return fail(Code::task_limit_reached, "the worker is shutting down");
+  if (running_ + queue_.size() >= options_.max_tasks + options_.max_queue) {
+    return fail(Code::task_limit_reached, "{} tasks run and {} wait", running_, queue_.size());
+  }
+  if (queued_bytes_ + task->queued_bytes > options_.max_queue_bytes) {
+    return fail(Code::task_limit_reached, "the tasks that wait hold {} bytes", queued_bytes_);
+  }
+  queue_.push_back(task);
+  if (!ensure_thread()) {
+    queue_.pop_back();
+    return fail(Code::task_limit_reached, "the system gives no more threads");
+  }
+  queued_bytes_ += task->queued_bytes;
+  work_ready_.notify_one();
+  return {};
+}
+
+// Makes a thread if all are busy and more are allowed; false if there is none at all. The mutex is held.
+bool Worker::ensure_thread() {
+  if (queue_.size() <= idle_ || threads_.size() >= options_.max_tasks) return true;
+  try {
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  } catch (const std::system_error& error) {
+    log_.error("no new thread", {{"error", error.what()}});
+    return !threads_.empty();
+  }
+  return true;
+}
+
+void Worker::work(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    ++idle_;
+    const bool woken = work_ready_.wait(lock, stop, [this] { return !queue_.empty(); });
+    --idle_;
+    if (!woken) return;
+    const TaskPointer task = std::move(queue_.front());
+    queue_.pop_front();
+    queued_bytes_ -= task->queued_bytes;
+    ++running_;
+    lock.unlock();
+    run(task);
+    lock.lock();
+    --running_;
+  }
+}
+
+void Worker::run(const TaskPointer& task) {
+  task->stages.stage_finished(Stage::admit, clock_.steady_now() - task->received);
+  auto outcome = [&]() -> Result<runtime::Outcome> {
+    try {
+      return execute(task);
+    } catch (const std::exception& error) {
+      // Whatever happens, somebody waits for an answer.
+      return fail(Code::internal, "{}", error.what());
+    }
+  }();
+  // Each layer has its own way to say that it was interrupted.
+  if (!outcome && task->stop.stop_requested()) outcome = fail(stopped(task->command.id));
+  finish(task, outcome);
+}
+
+Result<runtime::Outcome> Worker::execute(const TaskPointer& task) {
+  const std::stop_token stop = task->stop.get_token();
+  if (stop.stop_requested()) return fail(stopped(task->command.id));
+  TRY_ASSIGN(const auto request, run_request(task->command));
+  TRY_ASSIGN(auto module, modules_.fetch(module_request(task->command), &task->stages, stop));
+  if (stop.stop_requested()) return fail(stopped(task->command.id));
+  if (task->command.daemon) answer(task, runtime::Outcome());
+  return runtime_.run(std::move(module), request, &task->stages, stop);
+}
+
+Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& command) const {
+  TRY_ASSIGN(auto arguments, parse_cli_arguments(command.cli_args));
+  runtime::RunRequest request;
+  request.task_id = command.id;
+  request.function = arguments.invoke.value_or(command.name);
+  request.function_required = arguments.invoke.has_value();
+  request.arguments = command.inputs;
+  // As on the command line of the external runtime, where the task's own variables come last.
+  request.environment = command.env;
+  request.environment.merge(arguments.environment);
+  request.environment.try_emplace("PROPLET_ID", options_.proplet_id);
+
+  for (const std::string& path : options_.dirs) request.directories.push_back({path, path, false});
+  for (runtime::Directory& directory : arguments.directories) {
+    if (std::ranges::find(options_.dirs, directory.host_path) == options_.dirs.end()) {
+      arguments.unknown.push_back("--dir " + directory.host_path);
+    } else if (directory.guest_path != directory.host_path) {
+      request.directories.push_back(std::move(directory));
+    }
+  }
+  if (!arguments.unknown.empty()) {
+    log_.warn("cli_args without effect",
+              {{"task_id", command.id}, {"arguments", fmt::format("{}", fmt::join(arguments.unknown, " | "))}});
+  }
+
+  // A task may ask for less than the worker allows, not for more.
+  request.limits = options_.limits;
+  if (arguments.memory_bytes) {
+    request.limits.memory_bytes = std::min(request.limits.memory_bytes, *arguments.memory_bytes);
+  }
+  if (arguments.timeout) {
+    request.limits.time = std::min(request.limits.time.value_or(*arguments.timeout), *arguments.timeout);
+  }
+  return request;
+}
+
+// Requests the end of a task; one that still waits in the queue ends here.
+void Worker::cancel(const TaskPointer& task) {
+  task->stop.request_stop();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto place = std::ranges::find(queue_, task);
+    if (place == queue_.end()) return;
+    queue_.erase(place);
+    queued_bytes_ -= task->queued_bytes;
+  }
+  finish(task, fail(stopped(task->command.id)));
+}
+
+// The last thing the owner of a task does with it.
+void Worker::finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome) {
+  log_finish(*task, outcome);
+  answer(task, outcome);
+  const std::lock_guard lock(mutex_);
+  task->done = true;
+  forget_if_over(task);
+}
+
+// Gives the answer to the sink, or to the queue until the floor is reached. Only the first call has an effect.
+void Worker::answer(const TaskPointer& task, const Result<runtime::Outcome>& outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(task->answer_claimed, true)) return;
+  }
+  const auto publish = [this, task, message = result_message(*task, outcome)] {
+    sink_.result(message);
+    const std::lock_guard lock(mutex_);
+    task->answered = true;
+    forget_if_over(task);
+  };
+  const auto wait = task->received + options_.result_floor - clock_.steady_now();
+  if (wait <= steady_clock::duration::zero()) return publish();
+  answers_.at(steady_clock::now() + wait, publish);
+}
+
+// The mutex is held.
+void Worker::forget_if_over(const TaskPointer& task) {
+  if (task->done && task->answered) tasks_.erase(task->command.id);
+  changed_.notify_all();
+}
+
+propeller::ResultMessage Worker::result_message(const Task& task, const Result<runtime::Outcome>& outcome) const {
+  propeller::ResultMessage message;
+  message.task_id = task.command.id;
+  message.proplet_id = options_.proplet_id;
+  if (!outcome) {
+    message.error = outcome.error().text();
+  } else if (fits(outcome->result)) {
+    message.results = outcome->result;
+  } else {
+    message.error = Error(Code::size_limit,
+                          fmt::format("the result of {} bytes does not fit into a message", outcome->result.size()))
+                        .text();
+  }
+  if (task.command.report_stages) {
+    propeller::ResultMessage::Timing timing;
+    for (const auto& [stage, duration] : task.stages.durations()) {
+      timing.stages_ms.emplace_back(stage_name(stage), milliseconds(duration));
+    }
+    timing.worker_ms = milliseconds(clock_.steady_now() - task.received);
+    message.timing = std::move(timing);
+  }
+  return message;
+}
+
+// Escapes make a byte up to six, and the other members need room as well.
+bool Worker::fits(const std::string& result) const {
+  constexpr std::size_t kOtherMembers = std::size_t{16} << 10;
+  if (result.size() * 6 + kOtherMembers <= options_.max_message_bytes) return true;
+  propeller::ResultMessage message;
+  message.results = result;
+  const std::string encoded = propeller::encode(message);
+  return encoded.size() + kOtherMembers <= options_.max_message_bytes;
+}
+
+void Worker::log_finish(const Task& task, const Result<runtime::Outcome>& outcome) {
+  const std::string stages = text_of_stages(task.stages);
+  const double ms = milliseconds(clock_.steady_now() - task.received);
+  const std::string_view tee = options_.tee_kind.empty() ? std::string_view("none") : options_.tee_kind;
+  if (outcome) {
+    log_.info("task completed", {{"task_id", task.command.id},
+                                 {"ms", ms},
+                                 {"stages_ms", stages},
+                                 {"tee", tee},
+                                 {"peak_memory_bytes", outcome->peak_memory_bytes}});
+  } else {
+    log_.warn("task failed", {{"task_id", task.command.id},
+                              {"ms", ms},
+                              {"stages_ms", stages},
+                              {"tee", tee},
+                              {"error", outcome.error().text()}});
+  }
+}
+
+void Worker::shut_down(std::chrono::milliseconds drain) {
+  std::vector<TaskPointer> left;
+  {
+    std::unique_lock lock(mutex_);
+    accepting_ = false;
+    // Daemons have been answered and would not end by themselves.
+    changed_.wait_for(lock, drain, [this] {
+      return std::ranges::all_of(
+          tasks_, [](const auto& entry) { return entry.second->command.daemon && entry.second->answered; });
+    });
+    for (const auto& [id, task] : tasks_) left.push_back(task);
+  }
+  for (const TaskPointer& task : left) cancel(task);
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return tasks_.empty(); });
+}
+
+}  // namespace proplet::worker

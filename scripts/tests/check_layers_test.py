@@ -60,10 +60,6 @@ class CheckLayersTest(unittest.TestCase):
                 self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
                 self.assertIn(expected, result.stdout)
 
-    def test_accepts_this_project(self):
-        result = subprocess.run([SCRIPT], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        self.assertEqual((result.returncode, result.stdout), (0, ""))
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <optional>
 
@@ -12,8 +13,6 @@ namespace {
 constexpr std::array<std::string_view, 3> kDefaultFunctions{"main", "run", "_start"};
 constexpr std::size_t kListedExports = 20;
 constexpr std::size_t kMaxNameInMessage = 80;
-// "-" and the digits of the smallest double: 0, the point, and 324 zeros and digits; the largest has 309 digits.
-constexpr std::size_t kLongestNumber = 1100;
 
 std::string shortened(std::string_view text) {
   return std::string(text.substr(0, kMaxNameInMessage)) + (text.size() > kMaxNameInMessage ? "..." : "");
@@ -81,17 +80,36 @@ std::optional<wasm::Value> parse_value(wasm::ValueType type, std::string_view te
   }
 }
 
-template <class Number>
-std::string format_number(Number number) {
-  std::array<char, kLongestNumber> text;
-  std::to_chars_result end;
-  if constexpr (std::is_floating_point_v<Number>) {
-    if (std::isnan(number)) return "NaN";
-    end = std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  } else {
-    end = std::to_chars(text.data(), text.data() + text.size(), number);
-  }
-  return {text.data(), end.ptr};
+// "123" and exponent 1 (1.23e1) become "12.3"; zeros fill the places that the digits do not reach.
+std::string positional(std::string digits, int exponent) {
+  const int point = exponent + 1;  // digits before the point
+  if (point <= 0) return "0." + std::string(static_cast<std::size_t>(-point), '0') + digits;
+  const auto before = static_cast<std::size_t>(point);
+  if (digits.size() <= before) return digits + std::string(before - digits.size(), '0');
+  return digits.substr(0, before) + "." + digits.substr(before);
+}
+
+// to_chars gives the shortest digits only with an exponent; without one it writes out the exact value.
+template <std::floating_point Real>
+std::string format_number(Real number) {
+  if (std::isnan(number)) return "NaN";
+  if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
+  std::array<char, 64> buffer;
+  const auto end =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::fabs(number), std::chars_format::scientific);
+  const std::string_view text(buffer.data(), end.ptr);
+  const std::size_t e = text.find('e');
+  std::string digits(text.substr(0, 1));
+  if (e > 2) digits += text.substr(2, e - 2);
+  int exponent = 0;
+  const std::string_view exponent_text = without_plus(text.substr(e + 1));
+  std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
+  return (std::signbit(number) ? "-" : "") + positional(std::move(digits), exponent);
+}
+
+template <std::integral Integer>
+std::string format_number(Integer number) {
+  return std::to_string(number);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ ConfigHandle base_config() {
     wasmtime_config_signals_based_traps_set(config.get(), false);
     wasmtime_config_memory_reservation_set(config.get(), 0);
     wasmtime_config_memory_guard_size_set(config.get(), 0);
-    wasmtime_config_memory_reservation_for_growth_set(config.get(), std::uint64_t{1} << 20);
+    wasmtime_config_memory_reservation_for_growth_set(config.get(), std::uint64_t{16} << 20);
   } else {
     wasmtime_config_memory_reservation_set(config.get(), kReservation);
     wasmtime_config_memory_guard_size_set(config.get(), kGuard);

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include "base/secret_bytes.h"
@@ -25,10 +26,16 @@ inline Engine& test_engine() {
   return engine;
 }
 
+// Compiled once in a program. For the main thread of a test.
 inline std::shared_ptr<const Module> guest(const std::string& name) {
+  test_engine();  // made first, hence destroyed last
+  static std::map<std::string, std::shared_ptr<const Module>> modules;
+  auto& kept = modules[name];
+  if (kept != nullptr) return kept;
   auto module = Module::compile(test_engine(), guest_bytes(name));
   EXPECT_TRUE(module) << module.error().text();
-  return module ? *module : nullptr;
+  if (module) kept = *module;
+  return kept;
 }
 
 }  // namespace proplet::wasm

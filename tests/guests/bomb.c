@@ -5,7 +5,7 @@
 
 int main(int argc, char** argv) {
   while (1) {
-    char* block = malloc(1 << 20);
+    char* volatile block = malloc(1 << 20);  // volatile: or the compiler sees that nobody needs it
     if (block == NULL) break;
     memset(block, 1, 1 << 20);
   }

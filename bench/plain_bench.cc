@@ -65,7 +65,10 @@ int main(int argc, char** argv) {
   wasm::Engine engine;
   runtime::WasmtimeRuntime runtime(engine);
   const std::string digest = oci::Digest::of(bytes).text();
-  const runtime::RunRequest request{.task_id = "bench", .function = "add", .arguments = {"2", "3"}};
+  runtime::RunRequest request;
+  request.task_id = "bench";
+  request.function = "add";
+  request.arguments = {"2", "3"};
   const Bare bare(bytes);
   const auto ours = [&] {
     for (int i = 0; i < 100; ++i) {

@@ -33,7 +33,8 @@ int report(const Error& error) {
 }
 
 int report_problems(const std::vector<std::string>& problems) {
-  for (const auto& problem : problems) std::fprintf(stderr, "Error: Failed to load configuration: %s\n", problem.c_str());
+  for (const auto& problem : problems)
+    std::fprintf(stderr, "Error: Failed to load configuration: %s\n", problem.c_str());
   return 1;
 }
 
@@ -144,8 +145,8 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   TRY_ASSIGN(const Registries registries, make_registries(config, clock, random));
   Confidential confidential(config, clock, log);
   const module::ImageOpener opener(confidential.opener_options(config), confidential.broker());
-  module::Sources modules([&](const oci::Reference& reference) { return registries.registry->source(reference); }, opener,
-                          config.max_module_bytes);
+  module::Sources modules([&](const oci::Reference& reference) { return registries.registry->source(reference); },
+                          opener, config.max_module_bytes);
 
   wasm::Engine engine({.max_module_bytes = config.max_module_bytes});
   runtime::WasmtimeRuntime runtime(engine);
@@ -180,9 +181,10 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Proplet runs WebAssembly tasks, encrypted ones included, for a Propeller Manager.\n"
-               "Settings come from the environment (PROPLET_...) and config.toml; see docs/configuration.md.",
-               "proplet");
+  CLI::App app(
+      "Proplet runs WebAssembly tasks, encrypted ones included, for a Propeller Manager.\n"
+      "Settings come from the environment (PROPLET_...) and config.toml; see docs/configuration.md.",
+      "proplet");
   bool check_config = false;
   app.set_version_flag("--version", PROPLET_VERSION);
   app.add_flag("--check-config", check_config, "Read the settings, name every problem, and exit");

@@ -47,7 +47,8 @@ Result<SecretBytes> read_module(Cli& cli, Images& images, const std::string& inp
   TRY_ASSIGN(const auto source, images.source(input));
   const module::ImageOpener opener({.max_module_bytes = kMaxModuleBytes, .broker_host = {}, .default_key = {}},
                                    fail(Code::kbs_not_configured, "the input image must be plain"));
-  TRY_ASSIGN(module::Module module, opener.open(*source, module::Encryption::forbidden, std::nullopt, nullptr, cli.stop));
+  TRY_ASSIGN(module::Module module,
+             opener.open(*source, module::Encryption::forbidden, std::nullopt, nullptr, cli.stop));
   return std::move(module.bytes);
 }
 
@@ -149,8 +150,8 @@ Status encrypt(Cli& cli, const ImageOptions& options) {
   if (!options.key_id.empty()) {
     TRY_ASSIGN(uri, kbs::ResourceUri::parse(options.key_id));
     TRY_ASSIGN(keys, key_encryption_key(cli, options));
-    TRY_ASSIGN(const auto packet, ocicrypt::wrap_with_kek(keys->kek.view(), uri->text(), encrypted.private_options,
-                                                          cli.random));
+    TRY_ASSIGN(const auto packet,
+               ocicrypt::wrap_with_kek(keys->kek.view(), uri->text(), encrypted.private_options, cli.random));
     layer.annotations[std::string(ocicrypt::kAttestationAgentKeysKey)] = base64_encode(bytes_of(serialize(packet)));
     // The key is in the broker before the image is anywhere: a published image can always be opened.
     if (!options.broker.url.empty()) TRY(upload_key(cli, options.broker, *uri, keys->kek.view()));
@@ -164,7 +165,8 @@ Status encrypt(Cli& cli, const ImageOptions& options) {
                                  pushed.digest.text());
   if (uri) {
     result["key_id"] = uri->text();
-    text += fmt::format("\n  key    {}{}", uri->text(), options.broker.url.empty() ? "" : ", held by " + options.broker.url);
+    text += fmt::format("\n  key    {}{}", uri->text(),
+                        options.broker.url.empty() ? "" : ", held by " + options.broker.url);
   }
   cli.print(text, result);
   return {};
@@ -222,7 +224,8 @@ void add_encrypt(Cli& cli, CLI::App& image) {
   command->add_option("input", options->input, "A .wasm file, or a plain image")->required();
   command->add_option("--to", options->to, "Registry reference, or oci:FOLDER[:TAG]")->required();
   command->add_flag("--push", options->push, "Insist on a registry as --to");
-  command->add_option("--key", options->key_file, "Key encryption key: 32 bytes, raw, base64 or hex. Default: a new one");
+  command->add_option("--key", options->key_file,
+                      "Key encryption key: 32 bytes, raw, base64 or hex. Default: a new one");
   command->add_option("--key-id", options->key_id, "Where readers ask for the key: kbs:///repository/type/tag");
   command->add_option("--recipient", options->recipients, "jwe:FILE, the public key of a reader; repeatable");
   options->broker.add_to(*command);

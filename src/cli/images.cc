@@ -9,7 +9,7 @@
 namespace proplet::cli {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 65536;     // bytes
+constexpr std::size_t kMaxKeyFile = 65536;    // bytes
 constexpr std::size_t kMaxCaFile = 1U << 20;  // bytes
 
 std::string environment(const char* name) {
@@ -21,7 +21,8 @@ std::string environment(const char* name) {
 std::string usual_auth_file() {
   if (const std::string file = environment("REGISTRY_AUTH_FILE"); !file.empty()) return file;
   std::vector<std::string> places;
-  if (const std::string run = environment("XDG_RUNTIME_DIR"); !run.empty()) places.push_back(run + "/containers/auth.json");
+  if (const std::string run = environment("XDG_RUNTIME_DIR"); !run.empty())
+    places.push_back(run + "/containers/auth.json");
   if (const std::string home = environment("HOME"); !home.empty()) {
     places.push_back(home + "/.config/containers/auth.json");
     places.push_back(home + "/.docker/config.json");

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kBrokerPatience{10000};
 
-std::string or_else(const std::string& first, const std::string& otherwise) { return first.empty() ? otherwise : first; }
+std::string or_else(const std::string& first, const std::string& otherwise) {
+  return first.empty() ? otherwise : first;
+}
 
 }  // namespace
 
@@ -16,7 +18,8 @@ void BrokerFlags::add_to(CLI::App& command) {
   command.add_option("--mqtt", address, "Broker, for example tcp://localhost:1883; default: PROPLET_MQTT_ADDRESS");
   command.add_option("--tenant", tenant, "Tenant id; default: PROPLET_TENANT_ID");
   command.add_option("--channel", channel, "Channel id; default: PROPLET_CHANNEL_ID");
-  command.add_option("--user", user, "User at the broker, with PROPLET_API_KEY as password; default: PROPLET_ENTITY_ID");
+  command.add_option("--user", user,
+                     "User at the broker, with PROPLET_API_KEY as password; default: PROPLET_ENTITY_ID");
 }
 
 Result<std::unique_ptr<ManagerSession>> ManagerSession::connect(Cli& cli, const BrokerFlags& flags) {

@@ -1,7 +1,7 @@
 // ManagerSession speaks the Manager's side of the Propeller protocol: it sends commands and hears what workers say.
 //
-// One connection, one thread of commands; messages that arrive are queued until they are asked for. It uses the settings of
-// a worker (PROPLET_MQTT_ADDRESS, PROPLET_TENANT_ID, ...), with flags that override them.
+// One connection, one thread of commands; messages that arrive are queued until they are asked for. It uses the
+// settings of a worker (PROPLET_MQTT_ADDRESS, PROPLET_TENANT_ID, ...), with flags that override them.
 #pragma once
 
 #include <CLI/App.hpp>

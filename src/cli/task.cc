@@ -83,7 +83,8 @@ Status wait_for_result(const Cli& cli, ManagerSession& manager, const TaskOption
     const auto result = propeller::parse_result(message->payload);
     if (!result || result->task_id != options.command.id) continue;
     print_result(cli, *result, std::chrono::duration<double, std::milli>(message->arrived - sent).count());
-    if (result->error) return fail(Code::task_failed, "task {} failed on worker {}", result->task_id, result->proplet_id);
+    if (result->error)
+      return fail(Code::task_failed, "task {} failed on worker {}", result->task_id, result->proplet_id);
     return {};
   }
   if (cli.stop.stop_requested()) return fail(Code::cancelled, "stopped waiting for task {}", options.command.id);

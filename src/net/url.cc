@@ -212,6 +212,11 @@ Result<Url> Url::resolve(std::string_view reference) const {
   return parse(origin + remove_dot_segments(path) + std::string(query));
 }
 
+std::string Url::authority() const {
+  const bool default_port = port_ == (https_ ? 443 : 80);
+  return default_port ? host_ : host_and_port();
+}
+
 bool Url::same_origin(const Url& other) const {
   return https_ == other.https_ && host_ == other.host_ && port_ == other.port_;
 }

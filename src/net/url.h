@@ -22,6 +22,8 @@ class Url {
 
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] const std::string& host() const { return host_; }
+  // "host", or "host:port" when the port is not the scheme's own.
+  [[nodiscard]] std::string authority() const;
   [[nodiscard]] std::uint16_t port() const { return port_; }  // the scheme's default when none was written
   [[nodiscard]] const std::string& path_and_query() const { return path_and_query_; }
   [[nodiscard]] bool is_https() const { return https_; }

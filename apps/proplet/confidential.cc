@@ -1,0 +1,94 @@
+#include "confidential.h"
+
+#include "attestation/choice.h"
+#include "attestation/detect.h"
+#include "base/fd.h"
+#include "kbs/aa_config.h"
+
+namespace proplet {
+namespace {
+
+constexpr std::size_t kMaxPemBytes = 1U << 20;
+
+struct Broker {
+  net::Url url;
+  std::string ca_pem;  // empty: the system's authorities
+};
+
+// PROPLET_KBS_URI and PROPLET_KBS_CA_CERT win over the attestation agent's file.
+Result<Broker> broker_settings(const worker::WorkerConfig& config) {
+  std::optional<kbs::AaConfig> agent;
+  if (!config.aa_config_path.empty()) {
+    auto read = kbs::read_aa_config(config.aa_config_path);
+    if (!read) return fail(std::move(read).error().because("PROPLET_AA_CONFIG_PATH"));
+    agent = *std::move(read);
+  }
+  if (config.kbs_uri.empty() && !agent) {
+    return fail(Code::kbs_not_configured, "neither PROPLET_KBS_URI nor PROPLET_AA_CONFIG_PATH names a key broker");
+  }
+  auto url = config.kbs_uri.empty() ? Result<net::Url>(agent->url) : net::Url::parse(config.kbs_uri);
+  if (!url) return fail(Error(Code::kbs_not_configured, "PROPLET_KBS_URI").caused_by(url.error()));
+  Broker broker{.url = *std::move(url), .ca_pem = agent ? agent->certificate_pem : ""};
+  if (!config.kbs_ca_cert.empty()) {
+    TRY_ASSIGN(broker.ca_pem, read_text_file(config.kbs_ca_cert, kMaxPemBytes));
+  }
+  return broker;
+}
+
+}  // namespace
+
+Confidential::Confidential(const worker::WorkerConfig& config, const Clock& clock, Log& log) {
+  auto ready = set_up(config, clock);
+  if (!ready) refused_ = std::move(ready).error();
+  if (!refused_ && attester_->tee() == attestation::Tee::sample) {
+    log.warn("the sample TEE is in use: it proves nothing and protects nothing", {{"tee", tee()}});
+  }
+  if (refused_ && config.tee_expected) {
+    log.error("PROPLET_TEE_ENABLED is true, but encrypted tasks cannot run", {{"reason", refused_->text()}});
+  } else if (refused_) {
+    log.info("encrypted tasks are refused", {{"reason", refused_->text()}});
+  }
+}
+
+Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clock) {
+  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(config.tee));
+  TRY_ASSIGN(attester_, attestation::make_attester(choice, attestation::detect("/")));
+  TRY_ASSIGN(Broker broker, broker_settings(config));
+  if (!config.kbs_resource_path.empty()) {
+    auto key = kbs::ResourceUri::parse(config.kbs_resource_path);
+    if (!key) return fail(Error(Code::kbs_not_configured, "PROPLET_KBS_RESOURCE_PATH").caused_by(key.error()));
+    default_key_ = *std::move(key);
+  }
+  net::HttpClientOptions options;
+  options.tls.ca_pem = std::move(broker.ca_pem);
+  options.insecure_hosts = {config.kbs_allow_http.begin(), config.kbs_allow_http.end()};
+  TRY_ASSIGN(http_, net::make_http_client(std::move(options)));
+  broker_host_ = broker.url.authority();
+  TRY_ASSIGN(client_, kbs::make_client({.url = std::move(broker.url)}, *http_, *attester_, clock));
+  return {};
+}
+
+std::string Confidential::tee() const {
+  return attester_ ? std::string(attestation::tee_name(attester_->tee())) : std::string();
+}
+
+std::vector<std::string> Confidential::tags() const {
+  std::vector<std::string> tags;
+  if (!refused_) tags.emplace_back("encrypted");
+  if (attester_) {
+    tags.emplace_back("tee");
+    tags.push_back("tee:" + tee());
+  }
+  return tags;
+}
+
+Result<kbs::Client*> Confidential::broker() const {
+  if (refused_) return fail(Error(*refused_));
+  return client_.get();
+}
+
+module::ImageOpenerOptions Confidential::opener_options(const worker::WorkerConfig& config) const {
+  return {.max_module_bytes = config.max_module_bytes, .broker_host = broker_host_, .default_key = default_key_};
+}
+
+}  // namespace proplet

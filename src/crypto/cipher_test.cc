@@ -37,12 +37,13 @@ TEST(AesCtr, WorksInPlace) {
 }
 
 TEST(AesCtr, RefusesOtherSizes) {
-  for (const std::size_t size : {0, 16, 24, 31, 33}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 16, 24, 31, 33}) {
     const auto cipher = AesCtr::create(Bytes(size), Bytes(16));
     ASSERT_FALSE(cipher);
     EXPECT_EQ(cipher.error().code(), Code::key_invalid);
   }
-  for (const std::size_t size : {0, 12, 15, 17}) EXPECT_FALSE(AesCtr::create(Bytes(32), Bytes(size)));
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 12, 15, 17})
+    EXPECT_FALSE(AesCtr::create(Bytes(32), Bytes(size)));
 }
 
 // Test case 16 of the GCM specification (AES-256, with additional data).
@@ -132,8 +133,10 @@ TEST(AesKeyWrap, AnyFlippedBitFails) {
 TEST(AesKeyWrap, RefusesOtherSizes) {
   EXPECT_EQ(aes_key_wrap(Bytes(20), Bytes(32)).error().code(), Code::key_invalid);
   EXPECT_EQ(aes_key_unwrap(Bytes(0), Bytes(40)).error().code(), Code::key_invalid);
-  for (const std::size_t size : {0, 8, 15, 17, 33}) EXPECT_FALSE(aes_key_wrap(Bytes(32), Bytes(size)));
-  for (const std::size_t size : {0, 8, 16, 23, 25, 41}) EXPECT_FALSE(aes_key_unwrap(Bytes(32), Bytes(size)));
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 8, 15, 17, 33})
+    EXPECT_FALSE(aes_key_wrap(Bytes(32), Bytes(size)));
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 8, 16, 23, 25, 41})
+    EXPECT_FALSE(aes_key_unwrap(Bytes(32), Bytes(size)));
 }
 
 }  // namespace

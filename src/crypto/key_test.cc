@@ -311,6 +311,13 @@ TEST_F(KeysOfOpenssl, AreReadInEveryForm) {
   }
 }
 
+TEST_F(KeysOfOpenssl, WithoutTheirPublicHalfGetItComputed) {
+  write("key.pem", run("openssl ecparam -name prime256v1 -genkey -noout"));
+  const auto short_form = PrivateKey::from_any(bytes_of(run("openssl ec -in key.pem -no_public 2>/dev/null")));
+  ASSERT_TRUE(short_form) << short_form.error().text();
+  EXPECT_EQ(short_form->public_key().to_pem(), run("openssl pkey -in key.pem -pubout"));
+}
+
 TEST_F(KeysOfOpenssl, AgreeOnRsaOaepInBothDirections) {
   const auto key = PrivateKey::generate(KeyKind::rsa).value();
   write("key.pem", text_of(key.to_pem().view()));

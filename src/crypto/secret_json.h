@@ -18,6 +18,7 @@ class SecretJson {
   // FORMAT_INVALID or SIZE_LIMIT, as json::parse_object.
   static Result<SecretJson> parse(ByteView text, json::Limits limits = {});
 
+  explicit SecretJson(json::object object) : object_(std::move(object)) {}
   SecretJson(SecretJson&& other) noexcept = default;
   SecretJson& operator=(SecretJson&& other) noexcept = delete;
   SecretJson(const SecretJson&) = delete;
@@ -27,7 +28,6 @@ class SecretJson {
   [[nodiscard]] const json::object& object() const { return object_; }
 
  private:
-  explicit SecretJson(json::object object) : object_(std::move(object)) {}
   json::object object_;
 };
 

@@ -11,6 +11,7 @@
 namespace proplet::ocicrypt {
 namespace {
 
+constexpr std::string_view kKeysPrefix = "org.opencontainers.image.enc.keys.";
 constexpr std::size_t kMaxPackets = 64;
 constexpr std::size_t kMaxAnnotation = std::size_t{1} << 20;  // characters of one annotation
 
@@ -40,7 +41,8 @@ class Unwrapper {
   std::optional<PrivateOptions> try_provider(std::string_view annotation_value);
   std::optional<PrivateOptions> try_jwe(std::string_view annotation_value);
   [[nodiscard]] bool stopped() const { return key_error_ && ends_search(key_error_->code()); }
-  Error failure() const;
+  // Nothing if no recipient was of a kind that could be tried.
+  [[nodiscard]] std::optional<Error> failure() const;
 
  private:
   std::optional<PrivateOptions> try_packet(ByteView text);
@@ -150,12 +152,24 @@ std::optional<PrivateOptions> Unwrapper::try_jwe(std::string_view annotation_val
   return std::nullopt;
 }
 
-Error Unwrapper::failure() const {
-  if (key_error_) return *key_error_;
-  if (content_error_) return *content_error_;
-  if (attempted_) return {Code::unwrap_failed, "none of the layer's wrapped keys opens with this key"};
-  if (format_error_) return *format_error_;
-  return {Code::annotation_invalid, "the layer has no recipient of a kind that can be opened here"};
+std::optional<Error> Unwrapper::failure() const {
+  if (key_error_) return key_error_;
+  if (content_error_) return content_error_;
+  if (attempted_) return Error(Code::unwrap_failed, "none of the layer's wrapped keys opens with this key");
+  return format_error_;
+}
+
+// "jwe, pkcs7": for a message, so bounded.
+std::string schemes_of(const Annotations& annotations) {
+  constexpr std::size_t kMaxShown = 200;
+  std::string schemes;
+  for (const auto& [key, value] : annotations) {
+    if (!key.starts_with(kKeysPrefix)) continue;
+    if (!schemes.empty()) schemes += ", ";
+    schemes += key.substr(kKeysPrefix.size());
+    if (schemes.size() > kMaxShown) return schemes.substr(0, kMaxShown) + "...";
+  }
+  return schemes.empty() ? "none" : schemes;
 }
 
 }  // namespace
@@ -200,7 +214,11 @@ Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& 
   if (!opened && !unwrapper.stopped()) {
     if (const auto* value = annotation(annotations, kJweKeysKey)) opened = unwrapper.try_jwe(*value);
   }
-  if (!opened) return fail(unwrapper.failure());
+  if (!opened) {
+    if (auto failure = unwrapper.failure()) return fail(std::move(*failure));
+    return fail(Code::annotation_invalid, "no recipient of the layer can be opened here; it has: {}",
+                schemes_of(annotations));
+  }
   return LayerKeys{.public_options = std::move(public_options), .private_options = std::move(*opened)};
 }
 

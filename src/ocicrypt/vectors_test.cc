@@ -130,6 +130,7 @@ TEST(OcicryptVectors, APkcs7RecipientIsNotUsable) {
       open_layer(text(layer, "mediaType"), annotations_of(layer), blob_of(layer), keys_from("keys/rsa1.key.pem"));
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), Code::annotation_invalid);
+  EXPECT_NE(opened.error().text().find("it has: pkcs7"), std::string::npos) << opened.error().text();
 }
 
 TEST(OcicryptVectors, PacketsOfTodayOpenAndHistoricOnesAreRefusedClearly) {

@@ -9,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 #include <cstdio>
 
+#include "base/fd.h"
 #include "base/process.h"
 #include "confidential.h"
 #include "module/image_opener.h"

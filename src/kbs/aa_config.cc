@@ -1,7 +1,7 @@
 #include "kbs/aa_config.h"
 
 #include <optional>
-#define TOML_EXCEPTIONS 0
+#define TOML_EXCEPTIONS 1  // as Debian's library is compiled
 #include <toml++/toml.h>
 
 #include "base/fd.h"
@@ -26,12 +26,17 @@ Status read_toml_string(const toml::table& table, std::string_view name, std::op
   return {};
 }
 
-Result<Strings> strings_of_toml(std::string_view text) {
-  const auto parsed = toml::parse(text);
-  if (!parsed) {
-    return fail(Code::config_invalid, "line {}: {}", parsed.error().source().begin.line, parsed.error().description());
+Result<toml::table> parse_toml(std::string_view text) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return fail(Code::config_invalid, "line {}: {}", error.source().begin.line, error.description());
   }
-  const auto* section = parsed.table().at_path("token_configs.kbs").as_table();
+}
+
+Result<Strings> strings_of_toml(std::string_view text) {
+  TRY_ASSIGN(const toml::table parsed, parse_toml(text));
+  const auto* section = parsed.at_path("token_configs.kbs").as_table();
   if (section == nullptr) return fail(Code::config_invalid, "there is no section token_configs.kbs");
   Strings strings;
   TRY(read_toml_string(*section, "url", strings.url));

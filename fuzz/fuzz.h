@@ -27,7 +27,7 @@ inline std::string_view text_input(const std::uint8_t* data, std::size_t size) {
 class FixedClock final : public Clock {
  public:
   [[nodiscard]] std::chrono::system_clock::time_point now() const override {
-    return std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
+    return std::chrono::system_clock::time_point(std::chrono::seconds(1'790'000'000));
   }
   [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override { return {}; }
 };

@@ -14,6 +14,7 @@ constexpr std::size_t kBlock = 512;              // bytes of a tar block
 constexpr std::size_t kMaxName = 4096;           // bytes of a long name
 constexpr std::size_t kMaxPaxRecords = 1 << 20;  // bytes of one pax header
 constexpr std::size_t kMaxFiles = 65536;         // .wasm files we keep track of
+constexpr std::size_t kInflateStep = 4 << 20;    // bytes between two looks at the stop token
 
 // zlib keeps a window of the plaintext in memory it allocates; the length in front lets us wipe it on release.
 constexpr std::size_t kAllocationHeader = 16;
@@ -109,26 +110,35 @@ bool all_zero(ByteView block) {
 
 using Files = std::map<std::string, ByteView>;
 
+// Costs what it removes, not what there is: an archive may hold a hundred thousand whiteouts.
 void remove_below(Files& files, const std::string& folder) {
   const std::string prefix = folder.empty() ? "" : folder + "/";
-  std::erase_if(files, [&](const auto& file) { return file.first.starts_with(prefix); });
+  const auto first = files.lower_bound(prefix);
+  auto last = first;
+  while (last != files.end() && last->first.starts_with(prefix)) ++last;
+  files.erase(first, last);
 }
 
 // Applies one entry of a higher layer to what the lower layers gave (OCI image specification, "Whiteouts").
-void apply_entry(Files& lower, Files& own, const TarReader::Entry& entry) {
+Status apply_entry(Files& lower, Files& own, const TarReader::Entry& entry) {
   const std::size_t slash = entry.name.rfind('/');
   const std::string folder = slash == std::string::npos ? "" : entry.name.substr(0, slash);
   const std::string base = slash == std::string::npos ? entry.name : entry.name.substr(slash + 1);
   if (base == ".wh..wh..opq") {
     remove_below(lower, folder);
+  } else if (base == ".wh.") {
+    return fail(Code::format_invalid, "tar: a whiteout names nothing");
   } else if (base.starts_with(".wh.")) {
     const std::string target = (folder.empty() ? "" : folder + "/") + base.substr(4);
     lower.erase(target);
     remove_below(lower, target);
   } else {
+    // A link or folder hides a file of its name as another file would; it is no module itself.
     lower.erase(entry.name);
-    if (entry.name.ends_with(".wasm")) own[entry.name] = entry.content;
+    own.erase(entry.name);
+    if (entry.regular && entry.name.ends_with(".wasm")) own[entry.name] = entry.content;
   }
+  return {};
 }
 
 Result<Files> wasm_files(const std::vector<SecretBytes>& layers) {
@@ -139,7 +149,7 @@ Result<Files> wasm_files(const std::vector<SecretBytes>& layers) {
     while (true) {
       TRY_ASSIGN(const auto entry, reader.next());
       if (!entry) break;
-      apply_entry(files, own, *entry);
+      TRY(apply_entry(files, own, *entry));
       if (files.size() + own.size() > kMaxFiles) return fail(Code::size_limit, "image has too many .wasm files");
     }
     files.merge(own);
@@ -149,6 +159,7 @@ Result<Files> wasm_files(const std::vector<SecretBytes>& layers) {
 
 Result<std::string> choose(const Files& files, const std::optional<std::string>& entry_point) {
   if (entry_point && entry_point->ends_with(".wasm")) {
+    if (entry_point->size() > kMaxName) return fail(Code::module_invalid, "the image's entry point is too long");
     TRY_ASSIGN(std::string name, normalised(*entry_point));
     if (!files.contains(name))
       return fail(Code::module_invalid, "image has no file {} that its entry point names", name);
@@ -170,17 +181,18 @@ Result<std::string> choose(const Files& files, const std::optional<std::string>&
 
 }  // namespace
 
-Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit) {
+Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit, const std::stop_token& stop) {
   Inflater inflater;
   z_stream& stream = inflater.stream();
   SecretBytes out(std::min(limit + 1, std::max<std::size_t>(compressed.size() * 4, 65536)));
   std::size_t filled = 0;
   std::size_t consumed = 0;
   while (true) {
+    if (stop.stop_requested()) return fail(Code::cancelled, "decompressing was stopped");
     if (filled > limit) return fail(Code::size_limit, "gzip data expands to more than {} bytes", limit);
     if (filled == out.size()) out = grown(out, std::min(limit + 1, out.size() * 2));
     const std::size_t in_size = std::min<std::size_t>(compressed.size() - consumed, 1U << 30);
-    const std::size_t out_size = std::min<std::size_t>(out.size() - filled, 1U << 30);
+    const std::size_t out_size = std::min<std::size_t>(out.size() - filled, kInflateStep);
     stream.next_in = const_cast<std::uint8_t*>(compressed.data()) + consumed;  // zlib does not write there
     stream.avail_in = static_cast<unsigned>(in_size);
     stream.next_out = out.mutable_view().data() + filled;
@@ -224,8 +236,19 @@ Result<std::optional<TarReader::Header>> TarReader::read_header() {
   return std::optional<Header>(std::move(header));
 }
 
+// What a header alone says, without content: links, devices, folders, pipes.
+bool has_no_content(char type) { return type >= '1' && type <= '6'; }
+
+// Whether content follows a header, and how much, is where readers have disagreed (CVE-2025-62518), which lets one
+// archive be two. What they disagree about is refused.
+Status check_kind(char type, std::uint64_t size) {
+  if (type == 'S') return fail(Code::format_invalid, "tar: sparse files are not supported");
+  if (has_no_content(type) && size != 0) return fail(Code::format_invalid, "tar: a link or folder has content");
+  return {};
+}
+
 // Records of the form "<length> <key>=<value>\n"; only path and size matter here (POSIX.1-2001, pax).
-Status TarReader::apply_pax(ByteView records) {
+Status TarReader::apply_pax(ByteView records, bool global) {
   std::string_view text = text_of(records);
   while (!text.empty()) {
     std::size_t length = 0;
@@ -241,6 +264,10 @@ Status TarReader::apply_pax(ByteView records) {
     if (equals == std::string_view::npos) return fail(Code::format_invalid, "tar: malformed pax record");
     const std::string_view key = record.substr(0, equals);
     const std::string_view value = record.substr(equals + 1);
+    // Readers differ about these: whether a global one counts, and where a sparse file's content begins.
+    if ((global && (key == "path" || key == "size")) || key.starts_with("GNU.sparse.")) {
+      return fail(Code::format_invalid, "tar: unsupported pax record");
+    }
     if (key == "path") next_name_ = std::string(value);
     if (key == "size") {
       std::uint64_t size = 0;
@@ -269,17 +296,19 @@ Result<std::optional<TarReader::Entry>> TarReader::next() {
     offset_ += std::min(padded, archive_.size() - offset_);
     if (describes_next) {
       if (content.size() > kMaxPaxRecords) return fail(Code::format_invalid, "tar: oversized extended header");
-      if (header->type == 'x') TRY(apply_pax(content));
+      if (header->type == 'x' || header->type == 'g') TRY(apply_pax(content, header->type == 'g'));
       if (header->type == 'L') next_name_ = field_text(content);
       continue;
     }
+    TRY(check_kind(header->type, size));
     std::string name = next_name_.value_or(header->name);
     next_name_.reset();
     next_size_.reset();
     if (name.size() > kMaxName) return fail(Code::format_invalid, "tar: a name is longer than {} bytes", kMaxName);
-    if (header->type != '0' && header->type != '\0') continue;
+    // Before POSIX a folder was a file whose name ends so.
+    const bool regular = (header->type == '0' || header->type == '\0') && !name.ends_with('/');
     TRY_ASSIGN(std::string clean, normalised(std::move(name)));
-    return std::optional<Entry>(Entry{std::move(clean), content});
+    return std::optional<Entry>(Entry{std::move(clean), content, regular});
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -15,26 +16,28 @@
 namespace proplet::module {
 
 // Decompresses one or more gzip members. More than `limit` bytes: SIZE_LIMIT. Damaged, truncated or followed by
-// anything else: FORMAT_INVALID.
-Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit);
+// anything else: FORMAT_INVALID. Stopped: CANCELLED.
+Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit, const std::stop_token& stop = {});
 
-// Reads the regular files and whiteouts of one tar archive in order. Borrows the archive.
+// Reads the entries of one tar archive in order. Borrows the archive.
 class TarReader {
  public:
   struct Entry {
     std::string name;  // normalised: no leading "/" or "./"
     ByteView content;
+    bool regular = true;  // false: a link, folder, device or pipe, which has a name only
   };
 
   explicit TarReader(ByteView archive) : archive_(archive) {}
-  // The next regular file, or nothing at the end. Other kinds of entries are skipped. A name with ".." or a zero byte,
-  // a bad checksum or a size beyond the archive is FORMAT_INVALID.
+  // The next entry, or nothing at the end. A name with ".." or a zero byte, a bad checksum, a size beyond the archive,
+  // and whatever readers are known to disagree about (sparse files, links with content, global pax sizes) is
+  // FORMAT_INVALID.
   Result<std::optional<Entry>> next();
 
  private:
   struct Header;
   Result<std::optional<Header>> read_header();
-  Status apply_pax(ByteView records);
+  Status apply_pax(ByteView records, bool global);
 
   ByteView archive_;
   std::size_t offset_ = 0;

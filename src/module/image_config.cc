@@ -26,7 +26,10 @@ Result<std::vector<oci::Digest>> digests(const json::object& parent, std::string
 
 Result<std::optional<std::string>> first_word(const json::object& process, std::string_view name) {
   TRY_ASSIGN(const json::array* const words, json::optional_array(process, name));
-  if (words == nullptr || words->empty() || !words->front().is_string()) return std::optional<std::string>();
+  if (words == nullptr || words->empty()) return std::optional<std::string>();
+  if (!words->front().is_string()) {
+    return fail(Code::manifest_invalid, "config: {} holds something that is no string", name);
+  }
   return std::optional<std::string>(std::string(words->front().as_string()));
 }
 

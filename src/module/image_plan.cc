@@ -11,15 +11,15 @@ namespace {
 
 using ocicrypt::kEncryptedSuffix;
 
-constexpr std::string_view kEncryptionAnnotations = "org.opencontainers.image.enc.";
-
-constexpr std::array<std::pair<std::string_view, Packing>, 8> kLayerTypes = {{
+constexpr std::array<std::pair<std::string_view, Packing>, 10> kLayerTypes = {{
     {"application/wasm", Packing::bare_module},
     {"application/vnd.wasm.content.layer.v1+wasm", Packing::bare_module},
     {"application/vnd.module.wasm.content.layer.v1+wasm", Packing::bare_module},
     {"application/vnd.bytecodealliance.wasm.component.layer.v0+wasm", Packing::bare_module},
     {"application/vnd.oci.image.layer.v1.tar", Packing::tar},
     {"application/vnd.oci.image.layer.v1.tar+gzip", Packing::tar_gzip},
+    {"application/vnd.oci.image.layer.nondistributable.v1.tar", Packing::tar},
+    {"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Packing::tar_gzip},
     {"application/vnd.docker.image.rootfs.diff.tar", Packing::tar},
     {"application/vnd.docker.image.rootfs.diff.tar.gzip", Packing::tar_gzip},
 }};
@@ -34,22 +34,11 @@ std::optional<Packing> packing_of(std::string_view plain_type) {
 
 bool has_encrypted_type(const oci::Descriptor& layer) { return layer.media_type.ends_with(kEncryptedSuffix); }
 
-bool has_encryption_annotations(const oci::Descriptor& layer) {
-  return std::ranges::any_of(layer.annotations,
-                             [](const auto& entry) { return entry.first.starts_with(kEncryptionAnnotations); });
-}
-
-Status check_suffix_and_annotations(const oci::Descriptor& layer, std::size_t index, std::string_view name) {
-  if (plain_media_type(layer.media_type).find(kEncryptedSuffix) != std::string_view::npos) {
-    return fail(Code::media_type_unsupported, "layer {} of {} has media type {}", index, name, layer.media_type);
-  }
-  if (has_encrypted_type(layer) && !has_encryption_annotations(layer)) {
-    return fail(Code::annotation_invalid, "layer {} of {} has media type {} but no encryption annotations", index, name,
-                layer.media_type);
-  }
-  if (!has_encrypted_type(layer) && has_encryption_annotations(layer)) {
-    return fail(Code::annotation_invalid, "layer {} of {} has encryption annotations but media type {}", index, name,
-                layer.media_type);
+// The suffix and the annotations agree, for every layer.
+Status check_marks(const oci::Manifest& manifest, std::string_view name) {
+  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
+    auto marked = ocicrypt::is_encrypted(manifest.layers[i].media_type, manifest.layers[i].annotations);
+    if (!marked) return fail(std::move(marked).error().because(fmt::format("layer {} of {}", i, name)));
   }
   return {};
 }
@@ -85,9 +74,7 @@ std::string_view plain_media_type(std::string_view media_type) {
 
 Result<ImagePlan> plan_image(const oci::Manifest& manifest, Encryption encryption, std::string_view name) {
   if (manifest.layers.empty()) return fail(Code::manifest_invalid, "{} has no layers", name);
-  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
-    TRY(check_suffix_and_annotations(manifest.layers[i], i, name));
-  }
+  TRY(check_marks(manifest, name));
   TRY(check_encryption(manifest, encryption, name));
 
   ImagePlan plan{.encrypted = has_encrypted_type(manifest.layers.front()), .layers = {}};

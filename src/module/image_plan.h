@@ -2,10 +2,12 @@
 //
 // The rules fail closed. A task that demands encryption gets an image in which every layer is encrypted, or an error:
 // NOT_ENCRYPTED when none is, PARTLY_ENCRYPTED when some are. The suffix "+encrypted" and the encryption annotations
-// come together or not at all (ANNOTATION_INVALID). Media types that are not listed here are MEDIA_TYPE_UNSUPPORTED.
+// come together, once, or not at all (ANNOTATION_INVALID). Media types that are not known are MEDIA_TYPE_UNSUPPORTED;
+// zstd is one of them.
 // The module is the one layer of a bare WebAssembly type, or a file in a stack of tar layers.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 

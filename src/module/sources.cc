@@ -7,7 +7,8 @@ namespace proplet::module {
 namespace {
 
 Result<std::optional<kbs::ResourceUri>> wanted_key(const ModuleRequest& request) {
-  if (request.kbs_resource_path.empty()) return std::optional<kbs::ResourceUri>();
+  // A plain task has no use for a key, so a bad path does not stop it.
+  if (!request.encrypted || request.kbs_resource_path.empty()) return std::optional<kbs::ResourceUri>();
   auto uri = kbs::ResourceUri::parse(request.kbs_resource_path);
   if (!uri) return fail(std::move(uri).error().because("kbs_resource_path"));
   return std::optional(*std::move(uri));
@@ -25,11 +26,18 @@ Result<Module> Sources::fetch(const ModuleRequest& request, StageObserver* obser
 }
 
 Result<Module> Sources::decode_inline(const ModuleRequest& request) const {
-  if (request.file_base64.size() / 4 * 3 > max_module_bytes_) {
+  if (request.encrypted) {
+    return fail(Code::not_encrypted, "the module is inline, in the clear; this task demands an encrypted image");
+  }
+  // Before a buffer is made: the text stands for at most two bytes less than this.
+  if (request.file_base64.size() / 4 * 3 > max_module_bytes_ + 2) {
     return fail(Code::size_limit, "inline module is larger than {} bytes", max_module_bytes_);
   }
   auto bytes = base64_decode_secret(request.file_base64);
   if (!bytes) return fail(std::move(bytes).error().because("inline module"));
+  if (bytes->size() > max_module_bytes_) {
+    return fail(Code::size_limit, "inline module is larger than {} bytes", max_module_bytes_);
+  }
   std::string digest = oci::Digest::of(bytes->view()).text();
   return Module{.bytes = *std::move(bytes), .digest = std::move(digest), .source = "inline", .confidential = false};
 }

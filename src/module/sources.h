@@ -1,6 +1,6 @@
 // Sources is the worker's ModuleSource: it finds the way a task's module comes by, and goes it.
 //
-//   file            base64 in the message
+//   file            base64 in the message; NOT_ENCRYPTED if the task demands encryption
 //   image_url       an image reference, pulled straight from its registry; encrypted if the task says so
 //   http(s)://...   not in this version: UNSUPPORTED
 //

@@ -1,0 +1,433 @@
+#include "worker/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <random>
+#include <set>
+
+namespace proplet::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr auto kPatience = 30s;  // for what happens at once on any machine
+
+// Blocks until a stop is requested, as fetches and guests do.
+void wait_for_stop(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  stopped.wait(lock, stop, [] { return false; });
+}
+
+class Answers final : public ResultSink {
+ public:
+  void result(const propeller::ResultMessage& message) override {
+    const std::lock_guard lock(mutex_);
+    results_.push_back(message);
+    changed_.notify_all();
+  }
+  void invoke_result(const propeller::InvokeResultMessage& message) override {
+    const std::lock_guard lock(mutex_);
+    invoke_results_.push_back(message);
+  }
+
+  // All answers, as soon as there are `count`.
+  std::vector<propeller::ResultMessage> wait(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kPatience, [&] { return results_.size() >= count; });
+    return results_;
+  }
+  std::vector<propeller::InvokeResultMessage> invoke_results() {
+    const std::lock_guard lock(mutex_);
+    return invoke_results_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<propeller::ResultMessage> results_;
+  std::vector<propeller::InvokeResultMessage> invoke_results_;
+};
+
+class FakeModules final : public module::ModuleSource {
+ public:
+  Result<module::Module> fetch(const module::ModuleRequest& request, StageObserver* observer,
+                               std::stop_token stop) override {
+    ++fetching;
+    fetching.notify_all();
+    const StageTimer timer(Stage::pull, observer);
+    if (request.image_url == "block") {
+      wait_for_stop(stop);
+      return fail(Code::cancelled, "given up");
+    }
+    if (request.image_url == "missing") return fail(Code::image_not_found, "no image missing");
+    if (request.image_url == "throw") throw std::bad_alloc();
+    module::Module module;
+    module.source = request.image_url;
+    return module;
+  }
+
+  std::atomic<int> fetching = 0;
+};
+
+// Does what the task's function name says.
+class FakeRuntime final : public runtime::Runtime {
+ public:
+  Result<runtime::Outcome> run(module::Module /*module*/, const runtime::RunRequest& request,
+                               StageObserver* /*observer*/, std::stop_token stop) override {
+    {
+      const std::lock_guard lock(mutex_);
+      last_ = request;
+    }
+    ++running;
+    running.notify_all();
+    runtime::Outcome outcome;
+    if (request.function == "block") {
+      wait_for_stop(stop);
+      return fail(Code::cancelled, "given up");
+    }
+    if (request.function == "trap") return fail(Code::guest_trap, "unreachable");
+    outcome.result = request.function == "large" ? std::string(100000, 'x') : "30";
+    return outcome;
+  }
+
+  runtime::RunRequest last() {
+    const std::lock_guard lock(mutex_);
+    return last_;
+  }
+
+  std::atomic<int> running = 0;
+
+ private:
+  std::mutex mutex_;
+  runtime::RunRequest last_;
+};
+
+void wait_until_positive(const std::atomic<int>& count) {
+  while (count == 0) count.wait(0);
+}
+
+struct TaskText {
+  std::string id = "t";
+  std::string name = "add";
+  std::string image = "r/x";
+  std::string more = "";  // further members, each with a comma in front
+};
+
+std::string start_text(const TaskText& task) {
+  return R"({"id":")" + task.id + R"(","name":")" + task.name + R"(","image_url":")" + task.image + "\"" + task.more +
+         "}";
+}
+
+std::string stop_text(const std::string& id) { return R"({"id":")" + id + R"("})"; }
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() {
+    options_.proplet_id = "me";
+    options_.result_floor = 0ms;
+  }
+
+  Worker& worker() {
+    if (!worker_) worker_ = std::make_unique<Worker>(options_, answers_, modules_, runtime_, clock_, log_);
+    return *worker_;
+  }
+  void start(const TaskText& task) { worker().start(bytes_of(start_text(task))); }
+  void stop(const std::string& id) { worker().stop(bytes_of(stop_text(id))); }
+  // The only answer there is, once the worker has ended.
+  propeller::ResultMessage only_answer() {
+    const auto answers = answers_.wait(1);
+    worker().shut_down(kPatience);
+    EXPECT_EQ(answers_.wait(1).size(), 1U);
+    return answers.empty() ? propeller::ResultMessage() : answers.front();
+  }
+  void expect_silence() {
+    worker().shut_down(0ms);
+    EXPECT_TRUE(answers_.wait(0).empty());
+  }
+  std::string error_of(const TaskText& task) {
+    start(task);
+    return only_answer().error.value_or("");
+  }
+
+  WorkerOptions options_;
+  SystemClock clock_;
+  Log log_{LogLevel::error, LogFormat::json};
+  Answers answers_;
+  FakeModules modules_;
+  FakeRuntime runtime_;
+  std::unique_ptr<Worker> worker_;
+};
+
+TEST_F(WorkerTest, AnswersWithTheResult) {
+  start({});
+  const auto answer = only_answer();
+  EXPECT_EQ(answer.task_id, "t");
+  EXPECT_EQ(answer.proplet_id, "me");
+  EXPECT_EQ(answer.results, "30");
+  EXPECT_EQ(answer.error, std::nullopt);
+  EXPECT_FALSE(answer.timing.has_value());
+  EXPECT_EQ(runtime_.last().function, "add");
+  EXPECT_EQ(runtime_.last().environment.at("PROPLET_ID"), "me");
+}
+
+TEST_F(WorkerTest, TellsTheStagesToThoseWhoAsk) {
+  start({.more = R"(,"report":"stages")"});
+  const auto answer = only_answer();
+  ASSERT_TRUE(answer.timing.has_value());
+  std::set<std::string> names;
+  for (const auto& [name, ms] : answer.timing->stages_ms) names.insert(name);
+  EXPECT_TRUE(names.contains("decode") && names.contains("admit") && names.contains("pull"));
+}
+
+struct FailureCase {
+  TaskText task;
+  std::string_view error;
+};
+
+TEST_F(WorkerTest, AnswersFailuresWithTheirCode) {
+  const FailureCase cases[] = {
+      {{.id = "1", .name = "trap"}, "GUEST_TRAP: unreachable"},
+      {{.id = "2", .image = "missing"}, "IMAGE_NOT_FOUND: no image missing"},
+      {{.id = "3", .image = "throw"}, "INTERNAL: "},
+      {{.id = "4", .more = R"(,"latent":true)"}, "UNSUPPORTED: latent tasks are not supported by this runtime"},
+      {{.id = "5", .image = ""}, "MESSAGE_INVALID: either file or image_url must be provided"},
+      {{.id = "6", .more = R"(,"daemon":3)"}, "MESSAGE_INVALID: daemon is not a boolean"},
+      {{.id = "7", .more = R"(,"cli_args":["--invoke"])"}, "MESSAGE_INVALID: cli_args: --invoke has no value"},
+      {{.id = "8", .more = R"(,"metadata":{"elastic":{"wasi_pep":{}}})"}, "POLICY_UNSUPPORTED: "},
+  };
+  for (const FailureCase& failure : cases) start(failure.task);
+  std::map<std::string, propeller::ResultMessage> by_id;
+  for (const auto& answer : answers_.wait(std::size(cases))) by_id.emplace(answer.task_id, answer);
+  for (const FailureCase& failure : cases) {
+    ASSERT_TRUE(by_id.contains(failure.task.id)) << failure.task.id;
+    EXPECT_THAT(by_id[failure.task.id].error.value_or(""), StartsWith(failure.error));
+    EXPECT_EQ(by_id[failure.task.id].results, "");
+  }
+}
+
+TEST_F(WorkerTest, RefusesEncryptedTasksWithTheReasonItWasGiven) {
+  options_.encrypted_refused = Error(Code::tee_unavailable, "no TEE was found");
+  EXPECT_EQ(error_of({.more = R"(,"encrypted":true)"}), "TEE_UNAVAILABLE: no TEE was found");
+  EXPECT_EQ(modules_.fetching, 0);
+}
+
+TEST_F(WorkerTest, RefusesPlainTasksForAnExternalRuntime) {
+  options_.external_runtime = "wasmtime";
+  EXPECT_THAT(error_of({}), HasSubstr("UNSUPPORTED: the external runtime wasmtime"));
+}
+
+TEST_F(WorkerTest, RefusesAResultThatFitsIntoNoMessage) {
+  options_.max_message_bytes = 65536;
+  EXPECT_THAT(error_of({.name = "large"}), StartsWith("SIZE_LIMIT: the result of 100000 bytes"));
+}
+
+TEST_F(WorkerTest, LeavesTasksOfOthersAlone) {
+  start({.more = R"(,"proplet_id":"somebody")"});
+  start({.image = "", .more = R"(,"proplet_id":"somebody")"});
+  start({.more = R"(,"proplet_id":7)"});
+  worker().start(bytes_of("{"));
+  expect_silence();
+}
+
+TEST_F(WorkerTest, TakesTasksForAllAndForNobodyInParticular) {
+  start({.id = "1", .more = R"(,"broadcast":true,"proplet_id":"somebody")"});
+  start({.id = "2"});
+  start({.id = "3", .more = R"(,"proplet_id":"me")"});
+  EXPECT_EQ(answers_.wait(3).size(), 3U);
+}
+
+TEST_F(WorkerTest, IgnoresASecondStartOfATaskThatHasNotEnded) {
+  start({.name = "block"});
+  start({.name = "block"});
+  start({.image = ""});
+  stop("t");
+  EXPECT_EQ(only_answer().error, "TASK_STOPPED: task t was stopped before completion");
+}
+
+TEST_F(WorkerTest, RunsATaskAgainOnceItHasEnded) {
+  start({});
+  answers_.wait(1);
+  worker();
+  while (worker().task_count() > 0) std::this_thread::yield();
+  start({});
+  EXPECT_EQ(answers_.wait(2).size(), 2U);
+}
+
+TEST_F(WorkerTest, AStopRightBehindTheStartStops) {
+  start({.name = "block"});
+  stop("t");
+  EXPECT_EQ(only_answer().error, "TASK_STOPPED: task t was stopped before completion");
+}
+
+TEST_F(WorkerTest, AStopReachesATaskThatIsFetchedOrRuns) {
+  start({.id = "fetch", .image = "block"});
+  start({.id = "run", .name = "block"});
+  wait_until_positive(modules_.fetching);
+  wait_until_positive(runtime_.running);
+  stop("fetch");
+  stop("run");
+  for (const auto& answer : answers_.wait(2)) EXPECT_THAT(answer.error.value_or(""), StartsWith("TASK_STOPPED"));
+}
+
+TEST_F(WorkerTest, AStopReachesATaskInTheQueueWhileOthersRun) {
+  options_.max_tasks = 1;
+  start({.id = "first", .name = "block"});
+  wait_until_positive(runtime_.running);
+  start({.id = "second"});
+  stop("second");
+  const auto answers = answers_.wait(1);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers.front().task_id, "second");
+  EXPECT_THAT(answers.front().error.value_or(""), StartsWith("TASK_STOPPED"));
+}
+
+TEST_F(WorkerTest, AStopOfAnotherWorkersTaskDoesNothing) {
+  start({.name = "block"});
+  worker().stop(bytes_of(R"({"id":"t","proplet_id":"somebody"})"));
+  worker().stop(bytes_of("{"));
+  stop("unknown");
+  wait_until_positive(runtime_.running);
+  EXPECT_TRUE(answers_.wait(0).empty());
+}
+
+TEST_F(WorkerTest, RefusesWhatExceedsTheQueue) {
+  options_.max_tasks = 1;
+  options_.max_queue = 2;
+  for (const char* id : {"1", "2", "3", "4"}) start({.id = id, .name = "block"});
+  const auto answers = answers_.wait(1);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers.front().task_id, "4");
+  EXPECT_THAT(answers.front().error.value_or(""), StartsWith("TASK_LIMIT_REACHED"));
+}
+
+TEST_F(WorkerTest, BoundsTheBytesThatWait) {
+  options_.max_tasks = 1;
+  options_.max_queue_bytes = 1000;
+  start({.id = "1", .name = "block"});
+  wait_until_positive(runtime_.running);
+  const std::string input = R"(,"inputs":[")" + std::string(600, 'x') + R"("])";
+  start({.id = "2", .more = input});
+  start({.id = "3", .more = input});
+  const auto answers = answers_.wait(1);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers.front().task_id, "3");
+}
+
+TEST_F(WorkerTest, ADaemonIsAnsweredAtOnceAndOnlyOnce) {
+  start({.name = "block", .more = R"(,"daemon":true)"});
+  const auto answers = answers_.wait(1);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers.front().results, "");
+  EXPECT_EQ(answers.front().error, std::nullopt);
+  wait_until_positive(runtime_.running);
+  start({.name = "block", .more = R"(,"daemon":true)"});  // it still runs
+  stop("t");
+  worker().shut_down(kPatience);
+  EXPECT_EQ(answers_.wait(1).size(), 1U);
+}
+
+TEST_F(WorkerTest, ADaemonWithoutModuleFails) {
+  EXPECT_THAT(error_of({.image = "missing", .more = R"(,"daemon":true)"}), StartsWith("IMAGE_NOT_FOUND"));
+}
+
+TEST_F(WorkerTest, NoAnswerComesBeforeTheFloor) {
+  options_.result_floor = 60ms;
+  const auto begin = steady_clock::now();
+  start({.id = "good"});
+  start({.id = "malformed", .image = ""});
+  EXPECT_EQ(answers_.wait(2).size(), 2U);
+  EXPECT_GE(steady_clock::now() - begin, 60ms);
+}
+
+TEST_F(WorkerTest, InvokeOfAnUnknownTaskHasTheWordsManagersLookFor) {
+  worker().invoke(bytes_of(R"({"id":"t","invocation_id":"i","inputs":null,"proplet_id":"me"})"));
+  worker().invoke(bytes_of(R"({"id":"t","invocation_id":"j","proplet_id":"somebody"})"));
+  worker().invoke(bytes_of(R"({"id":"t","invocation_id":"k","inputs":5})"));
+  worker().invoke(bytes_of("nonsense"));
+  const auto answers = answers_.invoke_results();
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0].invocation_id, "i");
+  EXPECT_EQ(answers[0].error, "UNSUPPORTED: task t has not been precompiled; deploy it as a latent task first");
+  EXPECT_EQ(answers[1].invocation_id, "k");
+  EXPECT_THAT(answers[1].error.value_or(""), StartsWith("MESSAGE_INVALID"));
+}
+
+TEST_F(WorkerTest, CliArgumentsShapeTheRunWithinWhatTheWorkerAllows) {
+  options_.dirs = {"/data"};
+  options_.limits.memory_bytes = 1 << 20;
+  start({.more = R"(,"env":{"A":"task","PROPLET_ID":"kept"},"cli_args":["--invoke","g","--env","A=cli","--env","B=cli",
+      "-W","max-memory-size=99999999999,timeout=5s","--dir","/etc","--dir","/data::/in"])"});
+  only_answer();
+  const auto request = runtime_.last();
+  EXPECT_EQ(request.function, "g");
+  EXPECT_TRUE(request.function_required);
+  EXPECT_EQ(request.environment.at("A"), "task");
+  EXPECT_EQ(request.environment.at("B"), "cli");
+  EXPECT_EQ(request.environment.at("PROPLET_ID"), "kept");
+  EXPECT_EQ(request.limits.memory_bytes, 1U << 20U);
+  EXPECT_EQ(request.limits.time, 5s);
+  ASSERT_EQ(request.directories.size(), 2U);
+  EXPECT_EQ(request.directories[0].guest_path, "/data");
+  EXPECT_EQ(request.directories[1].guest_path, "/in");
+}
+
+TEST_F(WorkerTest, ShuttingDownLetsTasksFinishThenStopsTheRestAndAnswersAll) {
+  start({.id = "endless", .name = "block"});
+  wait_until_positive(runtime_.running);
+  start({.id = "daemon", .name = "block", .more = R"(,"daemon":true)"});
+  start({.id = "short"});
+  worker().shut_down(50ms);
+  std::map<std::string, std::string> errors;
+  for (const auto& answer : answers_.wait(3)) errors[answer.task_id] = answer.error.value_or("");
+  ASSERT_EQ(errors.size(), 3U);
+  EXPECT_THAT(errors["endless"], StartsWith("TASK_STOPPED"));
+  start({.id = "late"});
+  EXPECT_THAT(answers_.wait(4).back().error.value_or(""), StartsWith("TASK_LIMIT_REACHED"));
+}
+
+// Every start that was let in is answered once, whatever else arrives at the same time.
+TEST_F(WorkerTest, EveryAcceptedStartIsAnsweredExactlyOnce) {
+  options_.max_tasks = 8;
+  options_.max_queue = 10000;
+  options_.result_floor = 1ms;
+  worker();
+  constexpr int kThreads = 4;
+  constexpr int kTasks = 500;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([this, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      const char* names[] = {"add", "add", "trap", "block"};
+      const char* images[] = {"r/x", "r/x", "missing", "block"};
+      for (int i = 0; i < kTasks; ++i) {
+        const TaskText task{.id = std::to_string(t) + "-" + std::to_string(i),
+                            .name = names[random() % 4],
+                            .image = images[random() % 4],
+                            .more = random() % 8 == 0 ? R"(,"daemon":true)" : ""};
+        const bool endless = task.name == "block" || task.image == "block";
+        start(task);
+        if (random() % 4 == 0 && endless) start(task);  // it cannot have ended yet
+        if (endless || random() % 3 == 0) stop(task.id);
+        if (random() % 5 == 0) stop(task.id);
+      }
+    });
+  }
+  threads.clear();
+  worker().shut_down(kPatience);
+  std::map<std::string, int> count;
+  for (const auto& answer : answers_.wait(0)) ++count[answer.task_id];
+  EXPECT_EQ(count.size(), static_cast<std::size_t>(kThreads * kTasks));
+  for (const auto& [id, answers] : count) EXPECT_EQ(answers, 1) << id;
+}
+
+}  // namespace
+}  // namespace proplet::worker

@@ -25,33 +25,34 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-json::value value_of(const Field& field) {
+std::string quoted(std::string_view text) { return json::serialize(json::value(text)); }
+
+std::string value_text(const Field& field) {
   switch (field.kind) {
     case Field::Kind::text:
-      return json::value(printable(field.text));
+      return quoted(printable(field.text));
     case Field::Kind::integer:
-      return field.integer;
+      return std::to_string(field.integer);
     case Field::Kind::real:
-      return field.real;
+      return fmt::format("{:.3f}", field.real);
     case Field::Kind::boolean:
-      return field.integer != 0;
+      return field.integer != 0 ? "true" : "false";
   }
-  return nullptr;
+  return "null";
 }
 
 std::string json_line(LogLevel level, std::string_view event, Log::Fields fields) {
-  json::object line;
-  line["timestamp"] = rfc3339(std::chrono::system_clock::now());
-  line["level"] = kLevelNames.at(static_cast<std::size_t>(level));
-  line["message"] = event;
-  for (const auto& field : fields) line[field.name] = value_of(field);
-  return json::serialize(line);
+  std::string line =
+      fmt::format(R"({{"timestamp":"{}","level":"{}","message":{})", rfc3339(std::chrono::system_clock::now()),
+                  kLevelNames.at(static_cast<std::size_t>(level)), quoted(event));
+  for (const auto& field : fields) line += fmt::format(",{}:{}", quoted(field.name), value_text(field));
+  return line + "}";
 }
 
 std::string text_line(LogLevel level, std::string_view event, Log::Fields fields) {
   std::string line = rfc3339(std::chrono::system_clock::now()).substr(0, 23) + "Z ";
   line += fmt::format("{:<5} {}", kLevelNames.at(static_cast<std::size_t>(level)), event);
-  for (const auto& field : fields) line += fmt::format(" {}={}", field.name, json::serialize(value_of(field)));
+  for (const auto& field : fields) line += fmt::format(" {}={}", field.name, value_text(field));
   return line;
 }
 

@@ -1,0 +1,364 @@
+// The registry client and layouts against a real registry, real skopeo, and a registry that lies.
+#include "oci/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/encoding.h"
+#include "oci/layout.h"
+#include "support/docker_registry.h"
+#include "support/scripted_server.h"
+
+namespace proplet::oci {
+namespace {
+
+using test_support::Connection;
+using test_support::DockerRegistry;
+using test_support::RecordedRequest;
+using test_support::response;
+using test_support::ScriptedServer;
+using test_support::TemporaryFolder;
+using ::testing::HasSubstr;
+
+constexpr std::size_t kLimit = std::size_t{16} << 20;
+const std::string kModule = std::string("\0asm\1\0\0\0", 8) + std::string(100000, 'm');
+
+struct Client {
+  explicit Client(AuthFile credentials = {}) : http(*net::make_http_client({})) {
+    RegistryOptions options;
+    options.credentials = std::move(credentials);
+    options.first_pause = std::chrono::milliseconds(1);
+    options.longest_pause = std::chrono::milliseconds(10);
+    registry = std::make_unique<Registry>(*http, clock, random, std::move(options));
+  }
+  std::unique_ptr<ImageSource> source(const std::string& reference) const {
+    return registry->source(*Reference::parse(reference));
+  }
+  std::unique_ptr<ImageTarget> target(const std::string& reference) const {
+    return registry->target(*Reference::parse(reference));
+  }
+
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<Registry> registry;
+};
+
+AuthFile account(const std::string& key, const std::string& user, const std::string& password) {
+  AuthFile file;
+  file.add(key, {user, SecretBytes::copy_of(bytes_of(password)), {}});
+  return file;
+}
+
+Result<Descriptor> push_image(ImageTarget& target) {
+  TRY_ASSIGN(auto config, target.push_blob("application/vnd.wasm.config.v1+json", bytes_of("{}"), {}));
+  TRY_ASSIGN(auto layer, target.push_blob("application/wasm", bytes_of(kModule), {}));
+  const Manifest manifest{std::string(kOciManifestType), "", std::move(config), {std::move(layer)}, {}, {}};
+  return target.push_tagged(std::string(kOciManifestType), serialize(manifest), {});
+}
+
+void expect_image(ImageSource& source, const Digest& digest) {
+  const auto image = resolve_image(source, {});
+  ASSERT_TRUE(image) << image.error().text();
+  EXPECT_EQ(image->digest, digest);
+  const auto module = source.fetch_blob(image->manifest.layers.at(0), kLimit, {});
+  ASSERT_TRUE(module) << module.error().text();
+  EXPECT_TRUE(module->equals(bytes_of(kModule)));
+}
+
+TEST(DockerRegistryTest, TakesAnImageAndGivesItBack) {
+  const auto server = DockerRegistry::start();
+  ASSERT_TRUE(server);
+  const Client client;
+  const auto name = server->host() + "/acme/add:1";
+  const auto pushed = push_image(*client.target(name));
+  ASSERT_TRUE(pushed) << pushed.error().text();
+  expect_image(*client.source(name), pushed->digest);
+  expect_image(*client.source(server->host() + "/acme/add@" + pushed->digest.text()), pushed->digest);
+  EXPECT_TRUE(push_image(*client.target(name)));  // everything is there already
+}
+
+TEST(DockerRegistryTest, SaysInItsOwnWordsThatAnImageIsMissing) {
+  const auto server = DockerRegistry::start();
+  ASSERT_TRUE(server);
+  const auto answer = Client().source(server->host() + "/acme/none:1")->resolve({});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::image_not_found);
+  EXPECT_THAT(answer.error().text(), HasSubstr("MANIFEST_UNKNOWN"));
+}
+
+TEST(DockerRegistryTest, WantsTheRightPassword) {
+  const auto server = DockerRegistry::start({"alice", "correct horse"});
+  ASSERT_TRUE(server);
+  const auto name = server->host() + "/acme/add:1";
+  const Client good(account(server->host(), "alice", "correct horse"));
+  const auto pushed = push_image(*good.target(name));
+  ASSERT_TRUE(pushed) << pushed.error().text();
+  expect_image(*good.source(name), pushed->digest);
+  for (auto& bad : {std::make_shared<Client>(), std::make_shared<Client>(account(server->host(), "alice", "wrong"))}) {
+    const auto answer = bad->source(name)->resolve({});
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code(), Code::registry_unauthorized) << answer.error().text();
+  }
+}
+
+TEST(DockerRegistryTest, ExchangesImagesWithSkopeoThroughLayouts) {
+  const auto server = DockerRegistry::start();
+  ASSERT_TRUE(server);
+  const TemporaryFolder folder;
+  const auto ours = Layout::create(folder.path() + "/ours");
+  ASSERT_TRUE(ours);
+  const auto pushed = push_image(*(*ours)->target("v1"));
+  ASSERT_TRUE(pushed) << pushed.error().text();
+  expect_image(*(*ours)->source("v1"), pushed->digest);
+
+  const auto skopeo = [&](const std::string& from, const std::string& to) {
+    return test_support::run({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", from, to},
+                             folder.path() + "/skopeo.log");
+  };
+  ASSERT_EQ(skopeo("oci:" + folder.path() + "/ours:v1", "oci:" + folder.path() + "/theirs:v2"), 0)
+      << std::ifstream(folder.path() + "/skopeo.log").rdbuf();
+  const auto theirs = Layout::open(folder.path() + "/theirs");
+  ASSERT_TRUE(theirs) << theirs.error().text();
+  expect_image(*(*theirs)->source("v2"), pushed->digest);
+  expect_image(*(*theirs)->source(""), pushed->digest);
+
+  ASSERT_EQ(skopeo("oci:" + folder.path() + "/theirs:v2", "docker://" + server->host() + "/acme/skopeo:1"), 0);
+  expect_image(*Client().source(server->host() + "/acme/skopeo:1"), pushed->digest);
+}
+
+TEST(LayoutTest, ReadsEveryImageOfARealLayout) {
+  const auto layout = Layout::open(std::string(PROPLET_VECTORS) + "/ocicrypt/layout");
+  ASSERT_TRUE(layout) << layout.error().text();
+  for (const auto* const tag :
+       {"jwe-rsa", "jwe-rsa-zstd", "jwe-ec", "jwe-multi", "pkcs7", "wasm-jwe", "wasm-keyprovider", "mixed"}) {
+    const auto source = (*layout)->source(tag);
+    const auto image = resolve_image(*source, {});
+    ASSERT_TRUE(image) << tag << image.error().text();
+    for (const auto& layer : image->manifest.layers) EXPECT_TRUE(source->fetch_blob(layer, kLimit, {})) << tag;
+  }
+  EXPECT_EQ((*layout)->source("none")->resolve({}).error().code(), Code::image_not_found);
+}
+
+TEST(LayoutTest, NoticesDamage) {
+  const TemporaryFolder folder;
+  const auto layout = *Layout::create(folder.path() + "/layout");
+  ASSERT_TRUE(push_image(*layout->target("v1")));
+  const auto source = layout->source("v1");
+  const auto layer = resolve_image(*source, {})->manifest.layers.at(0);
+  const auto path = folder.path() + "/layout/blobs/sha256/" + std::string(layer.digest.hex());
+  const std::pair<std::string, Code> cases[] = {
+      {kModule + "x", Code::size_mismatch},
+      {kModule.substr(1), Code::size_mismatch},
+      {std::string(kModule.size(), 'x'), Code::digest_mismatch},
+  };
+  for (const auto& [content, code] : cases) {
+    test_support::write_text(path, content);
+    EXPECT_EQ(source->fetch_blob(layer, kLimit, {}).error().code(), code);
+  }
+  ASSERT_TRUE(push_image(*layout->target("v1")));  // a writer repairs it
+  EXPECT_TRUE(source->fetch_blob(layer, kLimit, {}));
+  std::filesystem::remove(path);
+  EXPECT_EQ(source->fetch_blob(layer, kLimit, {}).error().code(), Code::image_not_found);
+}
+
+// A registry that answers every blob with `body`.
+struct BlobServer {
+  explicit BlobServer(std::string bytes)
+      : server([bytes](Connection& connection, const RecordedRequest&) { return connection.write(bytes); }) {}
+  Result<SecretBytes> fetch(std::size_t limit = kLimit) {
+    return Client().source(server.host() + "/a/b:1")->fetch_blob(describe("x/y", bytes_of("content")), limit, {});
+  }
+  ScriptedServer server;
+};
+
+TEST(HostileRegistry, CannotPassOffAnotherBlob) {
+  const std::pair<std::string, Code> cases[] = {
+      {response(200, "CONTENT"), Code::digest_mismatch},
+      {response(200, "conten"), Code::size_mismatch},
+      {response(200, "content!"), Code::size_mismatch},
+      {response(200, std::string(1000000, 'x')), Code::size_mismatch},
+      {response(206, "content"), Code::registry_failed},
+      {response(404, "<html>gone</html>"), Code::image_not_found},
+      {response(403, R"({"errors":[{"code":"DENIED","message":"no\u0000\u001b[31m"}]})"), Code::registry_unauthorized},
+      {response(500, ""), Code::registry_failed},
+  };
+  for (const auto& [bytes, code] : cases) {
+    const auto blob = BlobServer(bytes).fetch();
+    ASSERT_FALSE(blob);
+    EXPECT_EQ(blob.error().code(), code) << blob.error().text();
+    EXPECT_EQ(blob.error().text().find('\x1b'), std::string::npos);
+  }
+  const auto blob = BlobServer(response(200, "content")).fetch();
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of("content")));
+}
+
+TEST(HostileRegistry, CausesNoAllocationBeyondTheLimit) {
+  BlobServer server(response(200, "content"));
+  EXPECT_EQ(server.fetch(6).error().code(), Code::size_limit);
+  EXPECT_TRUE(server.server.requests().empty());
+}
+
+TEST(HostileRegistry, CannotChangeAPinnedManifest) {
+  ScriptedServer server([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, "{}", "Docker-Content-Digest: sha256:" + std::string(64, 'a') + "\r\n"));
+  });
+  const Client client;
+  for (const auto& selector : {std::string(":1"), "@sha256:" + std::string(64, 'a')}) {
+    const auto manifest = client.source(server.host() + "/a/b" + selector)->resolve({});
+    ASSERT_FALSE(manifest);
+    EXPECT_EQ(manifest.error().code(), Code::digest_mismatch) << selector;
+  }
+}
+
+TEST(HostileRegistry, IsTriedAgainAfterAPassingFailure) {
+  int count = 0;
+  ScriptedServer server([&](Connection& connection, const RecordedRequest&) {
+    switch (count++) {
+      case 0:
+        return false;  // closes the connection
+      case 1:
+        return connection.write(response(503, "", "Retry-After: 0\r\n"));
+      case 2:
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncont");
+        return false;
+      default:
+        return connection.write(response(200, "content"));
+    }
+  });
+  const auto blob =
+      Client().source(server.host() + "/a/b")->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {});
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of("content")));
+}
+
+TEST(HostileRegistry, ThatIsNotThereIsUnreachable) {
+  const auto host = "127.0.0.1:" + std::to_string(test_support::free_port());
+  const auto answer = Client().source(host + "/a/b")->resolve({});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::registry_unreachable);
+}
+
+TEST(HostileRegistry, IsRefusedOverPlainHttpUnlessNamed) {
+  RegistryOptions options;
+  options.insecure_hosts = {"registry.invalid"};
+  SystemClock clock;
+  SystemRandom random;
+  const auto http = *net::make_http_client({});  // does not know the host: both must
+  Registry registry(*http, clock, random, std::move(options));
+  const auto answer = registry.source(*Reference::parse("registry.invalid/a"))->resolve({});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::insecure_transport);
+}
+
+// A registry with token log-in: the realm is `realm`, and only `accepted` opens it.
+ScriptedServer::Script token_registry(const std::string& realm, const std::string& accepted) {
+  return [=](Connection& connection, const RecordedRequest& request) {
+    if (request.head.find("\r\nAuthorization: Bearer " + accepted + "\r\n") != std::string::npos) {
+      return connection.write(response(200, "content"));
+    }
+    return connection.write(response(
+        401, "", "WWW-Authenticate: Bearer realm=\"" + realm + "\",service=\"reg\",scope=\"repository:a/b:pull\"\r\n"));
+  };
+}
+
+TEST(TokenLogin, AsksOnceAndRemembers) {
+  ScriptedServer realm([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, R"({"token":"t0k3n","expires_in":300})"));
+  });
+  ScriptedServer server(token_registry(realm.origin() + "/token?x=y", "t0k3n"));
+  const Client client(account(server.host(), "alice", "pw"));
+  const auto descriptor = describe("x/y", bytes_of("content"));
+  for (int i = 0; i < 3; ++i) {
+    const auto blob = client.source(server.host() + "/a/b")->fetch_blob(descriptor, kLimit, {});
+    ASSERT_TRUE(blob) << blob.error().text();
+  }
+  ASSERT_EQ(realm.requests().size(), 1U);
+  EXPECT_THAT(realm.requests()[0].head, HasSubstr("GET /token?x=y&service=reg&scope=repository%3Aa%2Fb%3Apull HTTP"));
+  EXPECT_THAT(realm.requests()[0].head, HasSubstr("\r\nAuthorization: Basic " + base64_encode(bytes_of("alice:pw"))));
+  for (const auto& request : server.requests()) EXPECT_THAT(request.head, ::testing::Not(HasSubstr("Basic")));
+}
+
+TEST(TokenLogin, TradesAnIdentityToken) {
+  ScriptedServer realm([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, R"({"access_token":"t0k3n"})"));
+  });
+  ScriptedServer server(token_registry(realm.origin() + "/token", "t0k3n"));
+  AuthFile file;
+  file.add(server.host(), {"", {}, SecretBytes::copy_of(bytes_of("re/fresh"))});
+  const Client client(std::move(file));
+  ASSERT_TRUE(client.source(server.host() + "/a/b")->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {}));
+  EXPECT_THAT(realm.requests().at(0).head, HasSubstr("POST /token HTTP"));
+  EXPECT_THAT(realm.requests().at(0).body, HasSubstr("grant_type=refresh_token&refresh_token=re%2Ffresh"));
+}
+
+TEST(TokenLogin, DoesNotLoop) {
+  ScriptedServer realm([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, R"({"token":"useless"})"));
+  });
+  ScriptedServer server(token_registry(realm.origin() + "/token", "another"));
+  const auto answer =
+      Client().source(server.host() + "/a/b")->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::registry_unauthorized);
+  EXPECT_EQ(server.requests().size(), 2U);
+}
+
+TEST(TokenLogin, DoesNotFollowARealmElsewhere) {
+  ScriptedServer thief([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, R"({"token":"t0k3n"})"));
+  });
+  ScriptedServer realm([&](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(307, "", "Location: " + thief.origin() + "/token\r\n"));
+  });
+  ScriptedServer server(token_registry(realm.origin() + "/token", "t0k3n"));
+  const Client client(account(server.host(), "alice", "pw"));
+  EXPECT_FALSE(client.source(server.host() + "/a/b")->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {}));
+  EXPECT_TRUE(thief.requests().empty());
+}
+
+// GHSA-vh4v-2xq2-g5cg and GHSA-jxpm-75mh-9fp7.
+TEST(Credentials, DoNotLeaveTheRegistry) {
+  ScriptedServer storage([](Connection& connection, const RecordedRequest& request) {
+    return connection.write(request.head.starts_with("PUT") ? response(201, "") : response(200, "content"));
+  });
+  ScriptedServer server([&](Connection& connection, const RecordedRequest& request) {
+    if (!request.has_header("authorization")) {
+      return connection.write(response(401, "", "WWW-Authenticate: Basic realm=\"r\"\r\n"));
+    }
+    if (request.head.starts_with("HEAD")) return connection.write("HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n");
+    const bool upload = request.head.starts_with("POST");
+    return connection.write(response(upload ? 202 : 307, "", "Location: " + storage.origin() + "/store?sig=1\r\n"));
+  });
+  const Client client(account(server.host(), "alice", "pw"));
+  const auto name = server.host() + "/a/b:1";
+  ASSERT_TRUE(client.source(name)->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {}));
+  const auto pushed = client.target(name)->push_blob("x/y", bytes_of("content"), {});
+  ASSERT_TRUE(pushed) << pushed.error().text();
+  ASSERT_EQ(storage.requests().size(), 2U);
+  for (const auto& request : storage.requests()) EXPECT_FALSE(request.has_header("authorization"));
+  EXPECT_THAT(storage.requests()[1].head, HasSubstr("PUT /store?sig=1&digest=sha256%3A"));
+}
+
+TEST(Stopping, EndsAFetchThatHangs) {
+  ScriptedServer server([](Connection& connection, const RecordedRequest&) {
+    connection.wait_until_closed();
+    return false;
+  });
+  std::stop_source stop;
+  std::jthread stopper([&] {
+    server.wait_for_requests(1);
+    stop.request_stop();
+  });
+  const auto answer = Client().source(server.host() + "/a/b")->resolve(stop.get_token());
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::cancelled);
+}
+
+}  // namespace
+}  // namespace proplet::oci

@@ -112,7 +112,9 @@ Result<std::unique_ptr<Engine::Core>> new_core(const EngineSettings& settings) {
     TRY_ASSIGN(engine, new_engine(base_config()));
   }
   TRY_ASSIGN(LinkerHandle linker, new_wasi_linker(engine->get()));
-  return std::make_unique<Engine::Core>(std::move(*engine), std::move(linker), allocation);
+  auto core = std::make_unique<Engine::Core>(std::move(*engine), std::move(linker), allocation);
+  TRY(core->ticker.start());
+  return core;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -126,6 +127,22 @@ ModuleCache::~ModuleCache() {
   state_->changed.wait(lock, [this] { return state_->threads == 0; });
 }
 
+// With the mutex held. If the system gives no thread, one that is at work already takes the jobs in the end; if there
+// is none, they fail.
+void ModuleCache::start_compiling() {
+  if (state_->threads == kCompileThreads || state_->queue.empty()) return;
+  try {
+    std::thread(compile_all<State>, state_).detach();  // the destructor waits for it
+    ++state_->threads;
+  } catch (const std::system_error& error) {
+    if (state_->threads > 0) return;
+    const JobPointer job = std::move(state_->queue.back());
+    state_->queue.pop_back();
+    job->bytes.reset();
+    state_->finish(*job, fail(Code::internal, "cannot start a thread for compiling: {}", error.what()));
+  }
+}
+
 Result<std::shared_ptr<const Module>> ModuleCache::get(SecretBytes bytes, const std::optional<std::string>& key,
                                                        std::stop_token stop) {
   std::unique_lock lock(state_->mutex);
@@ -133,10 +150,7 @@ Result<std::shared_ptr<const Module>> ModuleCache::get(SecretBytes bytes, const 
     if (auto module = state_->find(*key)) return module;
   }
   const JobPointer job = state_->enqueue(std::move(bytes), key);
-  if (state_->threads < kCompileThreads && !state_->queue.empty()) {
-    ++state_->threads;
-    std::thread(compile_all<State>, state_).detach();  // the destructor waits for it
-  }
+  start_compiling();
   const bool done = state_->changed.wait(lock, stop, [&] { return job->result.has_value(); });
   if (!done) return fail(Code::task_stopped, "stopped while the module was being compiled");
   return *job->result;

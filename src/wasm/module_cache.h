@@ -43,6 +43,8 @@ class ModuleCache {
 
  private:
   struct State;
+  void start_compiling();
+
   std::shared_ptr<State> state_;  // shared with the compiling threads
 };
 

@@ -1,5 +1,7 @@
 #include "wasm/ticker.h"
 
+#include <system_error>
+
 namespace proplet::wasm {
 
 Ticker::~Ticker() {
@@ -11,9 +13,17 @@ Ticker::~Ticker() {
   if (thread_.joinable()) thread_.join();
 }
 
+Status Ticker::start() {
+  try {
+    thread_ = std::thread([this] { tick(); });
+  } catch (const std::system_error& error) {
+    return fail(Code::internal, "cannot start the epoch thread: {}", error.what());
+  }
+  return {};
+}
+
 void Ticker::enter() {
   const std::lock_guard lock(mutex_);
-  if (!thread_.joinable()) thread_ = std::thread([this] { tick(); });
   if (++active_ == 1) changed_.notify_all();
 }
 

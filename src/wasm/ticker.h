@@ -2,13 +2,14 @@
 //
 // Each tick makes every executing guest call back into its run, where stop requests and time limits are looked at. A
 // guest that sleeps or a worker that is idle needs no ticks, and causes no wake-ups. Thread-safe; must outlive all its
-// Guards. The thread starts with the first Guard.
+// Guards.
 #pragma once
 
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 
+#include "base/result.h"
 #include "wasm/handles.h"
 
 namespace proplet::wasm {
@@ -21,6 +22,9 @@ class Ticker {
   ~Ticker();
   Ticker(const Ticker&) = delete;
   Ticker& operator=(const Ticker&) = delete;
+
+  // Starts the thread; once, before the first Guard. INTERNAL if the system has none left.
+  Status start();
 
   // Epochs advance while at least one Guard is active.
   class Guard {

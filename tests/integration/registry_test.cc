@@ -92,7 +92,7 @@ TEST(DockerRegistryTest, SaysInItsOwnWordsThatAnImageIsMissing) {
 }
 
 TEST(DockerRegistryTest, WantsTheRightPassword) {
-  const auto server = DockerRegistry::start({"alice", "correct horse"});
+  const auto server = DockerRegistry::start({"alice", "correct horse", "", ""});
   ASSERT_TRUE(server);
   const auto name = server->host() + "/acme/add:1";
   const Client good(account(server->host(), "alice", "correct horse"));
@@ -104,6 +104,67 @@ TEST(DockerRegistryTest, WantsTheRightPassword) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code(), Code::registry_unauthorized) << answer.error().text();
   }
+}
+
+// A token service for a real registry: grants whatever scope it is asked for, signed with RS256 (RFC 7519).
+class TokenService {
+ public:
+  TokenService()
+      : server_([this](Connection& connection, const RecordedRequest& request) {
+          return connection.write(response(200, R"({"token":")" + token(request.head) + R"(","expires_in":300})"));
+        }) {
+    EXPECT_EQ(test_support::run({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                                 "/CN=issuer", "-keyout", path("key"), "-out", path("cert")},
+                                path("log")),
+              0);
+  }
+
+  std::string path(const std::string& name) const { return folder_.path() + "/" + name; }
+  ScriptedServer& server() { return server_; }
+
+ private:
+  static std::string slurp(const std::string& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  std::string certificate() const {
+    std::ifstream stream(path("cert"));
+    std::string all;
+    for (std::string line; std::getline(stream, line);) all += line.starts_with("-") ? "" : line;
+    return all;
+  }
+
+  std::string token(const std::string& head) {
+    const bool push = head.find("push") != std::string::npos;
+    const auto now = unix_seconds(std::chrono::system_clock::now());
+    const auto header = R"({"typ":"JWT","alg":"RS256","x5c":[")" + certificate() + R"("]})";
+    const auto claims = R"({"iss":"issuer","sub":"alice","aud":"reg","jti":"1","iat":)" + std::to_string(now) +
+                        R"(,"nbf":)" + std::to_string(now - 60) + R"(,"exp":)" + std::to_string(now + 300) +
+                        R"(,"access":[{"type":"repository","name":"acme/add","actions":["pull")" +
+                        (push ? R"(,"push")" : "") + "]}]}";
+    const auto input = base64url_encode(bytes_of(header)) + "." + base64url_encode(bytes_of(claims));
+    test_support::write_text(path("input"), input);
+    EXPECT_EQ(test_support::run(
+                  {"openssl", "dgst", "-sha256", "-sign", path("key"), "-out", path("signature"), path("input")},
+                  path("log")),
+              0);
+    return input + "." + base64url_encode(bytes_of(slurp(path("signature"))));
+  }
+
+  TemporaryFolder folder_;
+  ScriptedServer server_;
+};
+
+TEST(DockerRegistryTest, IsOpenedWithTokens) {
+  TokenService service;
+  const auto server = DockerRegistry::start({"", "", service.server().origin() + "/token", service.path("cert")});
+  ASSERT_TRUE(server);
+  const Client client(account(server->host(), "alice", "pw"));
+  const auto pushed = push_image(*client.target(server->host() + "/acme/add:1"));
+  ASSERT_TRUE(pushed) << pushed.error().text();
+  expect_image(*client.source(server->host() + "/acme/add:1"), pushed->digest);
+  EXPECT_EQ(service.server().requests().size(), 2U);  // one token to push, one to pull
 }
 
 TEST(DockerRegistryTest, ExchangesImagesWithSkopeoThroughLayouts) {

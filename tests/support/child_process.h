@@ -31,6 +31,8 @@ class ChildProcess {
 
   // Waits for the end and returns the exit status; -1 for a signal.
   int wait();
+  // Ends the program at once, without giving it a chance to put anything in order.
+  void kill();
   [[nodiscard]] bool running() const;
 
  private:

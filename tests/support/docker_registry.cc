@@ -6,10 +6,14 @@
 namespace proplet::test_support {
 namespace {
 
-std::string configuration(const std::string& folder, int port, bool with_accounts) {
+std::string configuration(const std::string& folder, int port, const DockerRegistry::Options& options) {
   std::string text = "version: 0.1\nlog: {level: warn}\nstorage:\n  filesystem: {rootdirectory: " + folder +
                      "/storage}\nhttp: {addr: '127.0.0.1:" + std::to_string(port) + "'}\n";
-  if (with_accounts) text += "auth:\n  htpasswd: {realm: test, path: " + folder + "/accounts}\n";
+  if (!options.user.empty()) text += "auth:\n  htpasswd: {realm: test, path: " + folder + "/accounts}\n";
+  if (!options.token_realm.empty()) {
+    text += "auth:\n  token: {realm: '" + options.token_realm +
+            "', service: reg, issuer: issuer, rootcertbundle: " + options.token_certificate + "}\n";
+  }
   return text;
 }
 
@@ -24,7 +28,7 @@ std::unique_ptr<DockerRegistry> DockerRegistry::start(const Options& options) {
     return nullptr;
   }
   registry->port_ = free_port();
-  write_text(folder + "/config.yml", configuration(folder, registry->port_, with_accounts));
+  write_text(folder + "/config.yml", configuration(folder, registry->port_, options));
   const auto log = folder + "/registry.log";
   registry->process_ =
       std::make_unique<ChildProcess>(std::vector<std::string>{"docker-registry", "serve", folder + "/config.yml"}, log);

@@ -13,8 +13,12 @@ class DockerRegistry {
  public:
   struct Options {
     // Both set: HTTP basic authentication with this account (through htpasswd, bcrypt).
-    std::string user;
-    std::string password;
+    std::string user{};
+    std::string password{};
+    // Both set: bearer tokens from that service, signed by the key of that certificate (PEM file); service "reg",
+    // issuer "issuer".
+    std::string token_realm{};
+    std::string token_certificate{};
   };
 
   // Null when the program is missing or does not start; its log then goes to standard error.

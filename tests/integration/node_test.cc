@@ -1,0 +1,190 @@
+// The worker behind a real broker, with modules and runtime replaced: announcements, commands and answers.
+#include "worker/node.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "propeller/topics.h"
+#include "support/mosquitto_broker.h"
+
+namespace proplet::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+constexpr auto kPatience = 30s;
+
+class AnyModule final : public module::ModuleSource {
+ public:
+  Result<module::Module> fetch(const module::ModuleRequest& /*request*/, StageObserver* /*observer*/,
+                               std::stop_token /*stop*/) override {
+    return module::Module();
+  }
+};
+
+class EchoRuntime final : public runtime::Runtime {
+ public:
+  Result<runtime::Outcome> run(module::Module /*module*/, const runtime::RunRequest& request,
+                               StageObserver* /*observer*/, std::stop_token stop) override {
+    runtime::Outcome outcome;
+    outcome.result = request.function;
+    if (request.function != "endless") return outcome;
+    std::mutex mutex;
+    std::condition_variable_any stopped;
+    std::unique_lock lock(mutex);
+    stopped.wait(lock, stop, [] { return false; });
+    return fail(Code::cancelled, "given up");
+  }
+};
+
+// What a Manager hears.
+class Manager final : public propeller::SessionHandler {
+ public:
+  void connected() override {
+    note([this] { ++connections; });
+  }
+  void disconnected() override {}
+  void acknowledged(std::uint64_t /*ticket*/) override {}
+  void message(std::string_view topic, ByteView payload) override {
+    note([&] {
+      topics.emplace_back(topic);
+      if (topic.ends_with(propeller::kResultsTopic)) results.emplace_back(text_of(payload));
+    });
+  }
+  bool wait_until(const std::function<bool()>& condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, condition);
+  }
+
+  int connections = 0;
+  std::vector<std::string> topics;
+  std::vector<std::string> results;
+
+ private:
+  void note(const std::function<void()>& change) {
+    const std::lock_guard lock(mutex_);
+    change();
+    changed_.notify_all();
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+class NodeTest : public testing::Test {
+ protected:
+  propeller::SessionOptions options(std::string id, std::vector<std::string> subscriptions) {
+    propeller::SessionOptions options;
+    options.address = {"localhost", static_cast<std::uint16_t>(broker_.port()), false};
+    options.client_id = std::move(id);
+    options.subscriptions = std::move(subscriptions);
+    options.first_back_off = 20ms;
+    options.max_back_off = 100ms;
+    return options;
+  }
+
+  test_support::MosquittoBroker broker_;
+  Log log_{LogLevel::error, LogFormat::json};
+  SystemRandom random_;
+  SystemClock clock_;
+  AnyModule modules_;
+  EchoRuntime runtime_;
+};
+
+TEST_F(NodeTest, AnnouncesItselfObeysAndAnswers) {
+  ASSERT_TRUE(broker_.start());
+  const std::string base = propeller::base_topic("t", "c");
+  Manager manager;
+  const auto manager_session =
+      propeller::MqttSession::make(options("manager", {base + "/control/proplet/#"}), manager, log_, random_);
+  ASSERT_TRUE(manager_session.has_value());
+  (*manager_session)->start();
+  ASSERT_TRUE(manager.wait_until([&] { return manager.connections == 1; }));
+
+  Node node(base);
+  const auto session = propeller::MqttSession::make(options("me", node.subscriptions()), node, log_, random_);
+  ASSERT_TRUE(session.has_value());
+  propeller::Outbox outbox(**session, log_);
+  Heartbeat heartbeat(**session, {.create_topic = base + "/control/proplet/create",
+                                  .discovery = "{}",
+                                  .alive_topic = base + "/control/proplet/alive",
+                                  .heartbeat = "{}",
+                                  .interval = 50ms});
+  WorkerOptions worker_options;
+  worker_options.proplet_id = "me";
+  Worker worker(worker_options, node, modules_, runtime_, clock_, log_);
+  node.attach(worker, outbox, heartbeat);
+  (*session)->start();
+
+  ASSERT_TRUE(manager.wait_until([&] { return manager.topics.size() >= 4; }));
+  EXPECT_THAT(std::vector(manager.topics.begin(), manager.topics.begin() + 4),
+              ElementsAre(base + "/control/proplet/create", base + "/control/proplet/alive",
+                          base + "/control/proplet/alive", base + "/control/proplet/alive"));
+
+  const auto send = [&](std::string_view topic, std::string_view text) {
+    ASSERT_TRUE((*manager_session)->publish(base + "/" + std::string(topic), text).has_value());
+  };
+  send(propeller::kStartTopic, R"({"id":"1","name":"add","image_url":"r/x","proplet_id":"me"})");
+  send(propeller::kStartTopic, R"({"id":"2","name":"endless","image_url":"r/x","proplet_id":"me"})");
+  send(propeller::kStopTopic, R"({"id":"2","broadcast":false,"proplet_id":"me"})");
+  send(propeller::kStartTopic, R"({"id":"3","name":"add","proplet_id":"me"})");
+  ASSERT_TRUE(manager.wait_until([&] { return manager.results.size() >= 3; }));
+  std::ranges::sort(manager.results);
+  EXPECT_THAT(
+      manager.results,
+      ElementsAre(
+          R"({"task_id":"1","proplet_id":"me","results":"add","error":null})",
+          R"({"task_id":"2","proplet_id":"me","results":"","error":"TASK_STOPPED: task 2 was stopped before completion"})",
+          R"({"task_id":"3","proplet_id":"me","results":"","error":"MESSAGE_INVALID: either file or image_url must be provided"})"));
+
+  worker.shut_down(1s);
+  EXPECT_TRUE(outbox.flush(kPatience, {}));
+  (*session)->stop();
+  (*manager_session)->stop();
+}
+
+TEST_F(NodeTest, AnnouncesItselfAgainAfterTheBrokerWasAway) {
+  ASSERT_TRUE(broker_.start());
+  Node node("m/t/c/c");
+  const auto session = propeller::MqttSession::make(options("me", node.subscriptions()), node, log_, random_);
+  ASSERT_TRUE(session.has_value());
+  propeller::Outbox outbox(**session, log_);
+  Heartbeat heartbeat(**session, {.create_topic = "m/t/c/c/control/proplet/create",
+                                  .discovery = "{}",
+                                  .alive_topic = "m/t/c/c/control/proplet/alive",
+                                  .heartbeat = "{}",
+                                  .interval = 1h});
+  Worker worker(
+      {.proplet_id = "me", .limits = {}, .dirs = {}, .encrypted_refused = {}, .tee_kind = {}, .external_runtime = {}},
+      node, modules_, runtime_, clock_, log_);
+  node.attach(worker, outbox, heartbeat);
+  Manager manager;
+  const auto manager_session =
+      propeller::MqttSession::make(options("manager", {"m/t/c/c/control/proplet/#"}), manager, log_, random_);
+  ASSERT_TRUE(manager_session.has_value());
+  (*manager_session)->start();
+  ASSERT_TRUE(manager.wait_until([&] { return manager.connections == 1; }));
+  (*session)->start();
+  ASSERT_TRUE(manager.wait_until([&] { return manager.topics.size() == 2; }));
+
+  broker_.kill();
+  (*manager_session)->stop();
+  ASSERT_TRUE(broker_.start());
+  Manager later;
+  const auto later_session =
+      propeller::MqttSession::make(options("later", {"m/t/c/c/control/proplet/#"}), later, log_, random_);
+  ASSERT_TRUE(later_session.has_value());
+  (*later_session)->start();
+  ASSERT_TRUE(later.wait_until([&] { return later.connections == 1; }));
+  // The worker may have been back first; then it comes once more.
+  if (later.topics.empty()) node.connected();
+  EXPECT_TRUE(later.wait_until([&] { return later.topics.size() >= 2; }));
+  (*session)->stop();
+  (*later_session)->stop();
+}
+
+}  // namespace
+}  // namespace proplet::worker

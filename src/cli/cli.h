@@ -25,7 +25,7 @@ struct Cli {
   const Clock& clock;
   std::stop_token stop;  // requested by SIGINT and SIGTERM
   bool json = false;
-  std::function<Status()> action;
+  std::function<Status()> action{};
 
   // Prints `text`, or with --json `object`, and a newline.
   void print(std::string_view text, const json::object& object) const;

@@ -41,7 +41,7 @@ struct HttpClientOptions {
   std::string user_agent = "proplet/0.1";
   TlsOptions tls;
   std::chrono::milliseconds connect_timeout{5000};
-  // A transfer below 1 byte a second for this long has stalled and fails; libcurl averages over 5 s, so up to 5 s later.
+  // A transfer below 1 byte a second for this long has stalled and fails, up to 5 s later: libcurl takes averages.
   std::chrono::seconds stall_timeout{20};
   // Hosts ("host" or "host:port") for which plain HTTP is allowed, besides loopback.
   std::set<std::string> insecure_hosts;

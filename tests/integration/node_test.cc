@@ -146,45 +146,5 @@ TEST_F(NodeTest, AnnouncesItselfObeysAndAnswers) {
   (*manager_session)->stop();
 }
 
-TEST_F(NodeTest, AnnouncesItselfAgainAfterTheBrokerWasAway) {
-  ASSERT_TRUE(broker_.start());
-  Node node("m/t/c/c");
-  const auto session = propeller::MqttSession::make(options("me", node.subscriptions()), node, log_, random_);
-  ASSERT_TRUE(session.has_value());
-  propeller::Outbox outbox(**session, log_);
-  Heartbeat heartbeat(**session, {.create_topic = "m/t/c/c/control/proplet/create",
-                                  .discovery = "{}",
-                                  .alive_topic = "m/t/c/c/control/proplet/alive",
-                                  .heartbeat = "{}",
-                                  .interval = 1h});
-  Worker worker(
-      {.proplet_id = "me", .limits = {}, .dirs = {}, .encrypted_refused = {}, .tee_kind = {}, .external_runtime = {}},
-      node, modules_, runtime_, clock_, log_);
-  node.attach(worker, outbox, heartbeat);
-  Manager manager;
-  const auto manager_session =
-      propeller::MqttSession::make(options("manager", {"m/t/c/c/control/proplet/#"}), manager, log_, random_);
-  ASSERT_TRUE(manager_session.has_value());
-  (*manager_session)->start();
-  ASSERT_TRUE(manager.wait_until([&] { return manager.connections == 1; }));
-  (*session)->start();
-  ASSERT_TRUE(manager.wait_until([&] { return manager.topics.size() == 2; }));
-
-  broker_.kill();
-  (*manager_session)->stop();
-  ASSERT_TRUE(broker_.start());
-  Manager later;
-  const auto later_session =
-      propeller::MqttSession::make(options("later", {"m/t/c/c/control/proplet/#"}), later, log_, random_);
-  ASSERT_TRUE(later_session.has_value());
-  (*later_session)->start();
-  ASSERT_TRUE(later.wait_until([&] { return later.connections == 1; }));
-  // The worker may have been back first; then it comes once more.
-  if (later.topics.empty()) node.connected();
-  EXPECT_TRUE(later.wait_until([&] { return later.topics.size() >= 2; }));
-  (*session)->stop();
-  (*later_session)->stop();
-}
-
 }  // namespace
 }  // namespace proplet::worker

@@ -166,23 +166,24 @@ TEST_F(SessionTest, VerifiesTheBrokersCertificateUnlessToldNotTo) {
   MosquittoBroker broker({.user = "", .password = "", .tls = true});
   MosquittoBroker other({.user = "", .password = "", .tls = true});
   ASSERT_TRUE(broker.start());
-  const auto with = [](const TlsFiles& tls) {
-    return [tls](SessionOptions& options) {
+  const auto with = [](const std::string& ca_cert, bool skip_verify) {
+    return [=](SessionOptions& options) {
       options.address.tls = true;
-      options.tls = tls;
+      options.tls.ca_cert = ca_cert;
+      options.tls.skip_verify = skip_verify;
     };
   };
   Recorder trusting;
-  const auto good = make(broker, "good", trusting, with({.ca_cert = broker.ca_cert()}));
+  const auto good = make(broker, "good", trusting, with(broker.ca_cert(), false));
   EXPECT_TRUE(trusting.wait_until([&] { return trusting.connections == 1; }));
   Recorder careless;
-  const auto skipping = make(broker, "skipping", careless, with({.ca_cert = other.ca_cert(), .skip_verify = true}));
+  const auto skipping = make(broker, "skipping", careless, with(other.ca_cert(), true));
   EXPECT_TRUE(careless.wait_until([&] { return careless.connections == 1; }));
 
   Recorder wary;
-  const auto wrong_ca = make(broker, "wrong", wary, with({.ca_cert = other.ca_cert()}));
+  const auto wrong_ca = make(broker, "wrong", wary, with(other.ca_cert(), false));
   Recorder warier;
-  const auto no_ca = make(broker, "none", warier, with({}));
+  const auto no_ca = make(broker, "none", warier, with("", false));
   EXPECT_FALSE(wary.wait_until([&] { return wary.connections > 0; }, 500ms));
   EXPECT_FALSE(warier.wait_until([&] { return warier.connections > 0; }, 500ms));
 }

@@ -62,6 +62,17 @@ TEST(RecordedResponses, OpenWithTheRecordedSessionKey) {
   }
 }
 
+TEST(ErrorInformation, IsCutBetweenCharacters) {
+  std::string detail(299, 'x');
+  detail += "\xC3\xA9\xC3\xA9";
+  const auto error = parse_error_information(bytes_of(R"({"type":"a/b/PolicyDeny","detail":")" + detail + "\"}"));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->variant, "PolicyDeny");
+  EXPECT_EQ(error->detail, std::string(299, 'x'));
+  EXPECT_FALSE(parse_error_information(bytes_of(R"({"type":"x"})")));
+  EXPECT_FALSE(parse_error_information(bytes_of("<html>")));
+}
+
 TEST(ResourceUri, AcceptsTheFormsInUse) {
   for (const auto* text : {"kbs:///default/key/add", "default/key/add", "/default/key/add"}) {
     const auto uri = ResourceUri::parse(text);
@@ -116,6 +127,8 @@ class ScriptedClientTest : public ::testing::Test {
     client_.reset();
     const auto secret = get(server.url());
     requests_ = server.requests();
+    client_.reset();
+    http_ = *net::make_http_client({});  // closes the connection, which the server would wait for
     EXPECT_FALSE(secret);
     return secret ? Error(Code::internal, "no error") : secret.error();
   }

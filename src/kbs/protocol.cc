@@ -5,6 +5,14 @@ namespace {
 
 constexpr std::size_t kMaxDetailBytes = 300;
 
+// At most kMaxDetailBytes, never ending inside a UTF-8 character.
+void shorten(std::string& text) {
+  if (text.size() <= kMaxDetailBytes) return;
+  auto end = kMaxDetailBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+}
+
 std::string describe(const net::HttpResponse& response) {
   auto text = fmt::format("HTTP {}", response.status);
   if (const auto error = parse_error_information(response.body)) {
@@ -38,8 +46,8 @@ std::optional<ErrorInformation> parse_error_information(ByteView body) {
   if (!type || !detail) return std::nullopt;
   const auto slash = type->rfind('/');
   auto variant = slash == std::string::npos ? *type : type->substr(slash + 1);
-  variant.resize(std::min(variant.size(), kMaxDetailBytes));
-  detail->resize(std::min(detail->size(), kMaxDetailBytes));
+  shorten(variant);
+  shorten(*detail);
   return ErrorInformation{.variant = std::move(variant), .detail = std::move(*detail)};
 }
 

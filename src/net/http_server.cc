@@ -11,7 +11,7 @@
 namespace proplet::net {
 namespace {
 
-constexpr int kIdleSeconds = 2;  // for the next request on an open connection
+constexpr int kIdleSeconds = 1;  // for the next request on an open connection; stop waits for it
 constexpr auto kListenPoll = std::chrono::milliseconds(1);
 
 std::string lower(std::string text) {

@@ -2,9 +2,10 @@
 //
 // Made for few, trusted-network peers: the development key broker and the metrics endpoint. Routes are fixed before
 // `start`; handlers run on the worker threads, several at once, and must not throw for control flow (an exception
-// becomes a 500 without details). Bodies are bounded (413), slow peers are cut off, and `stop` (or the destructor) ends
-// accepting at once and waits for requests in progress, which read timeouts bound. Errors: CONFIG_INVALID for TLS files
-// that cannot be used, NETWORK_FAILED when the address cannot be bound.
+// becomes a 500 without details). Bodies are bounded (413), a peer that stays silent in the midst of a request is cut
+// off, and `stop` (or the destructor) ends accepting at once, then waits for handlers, for requests half received (up
+// to `read_timeout`) and for idle connections (up to a second). Errors: CONFIG_INVALID for TLS files that cannot be
+// used, NETWORK_FAILED when the address cannot be bound.
 #pragma once
 
 #include <chrono>

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -134,6 +136,33 @@ TEST_F(HttpServerTest, ReportsAnAddressInUse) {
   const auto status = (*second)->start();
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::network_failed);
+}
+
+TEST(HttpServer, SpeaksTlsWithTheFilesGiven) {
+  std::string folder = (std::filesystem::temp_directory_path() / "proplet-tls-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto key = folder + "/key.pem";
+  const auto certificate = folder + "/cert.pem";
+  const auto command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost "
+      "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+      key + " -out " + certificate + " 2>/dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  {
+    auto server = *make_http_server({.tls_certificate_file = certificate, .tls_key_file = key});
+    server->route("GET", "/", [](const ServerRequest&) { return ServerResponse{.body = "private"}; });
+    ASSERT_TRUE(server->start());
+    const HttpRequest request{.url = *Url::parse("https://127.0.0.1:" + std::to_string(server->port()))};
+    HttpClientOptions options;
+    const auto stranger = *make_http_client(options);
+    EXPECT_EQ(stranger->send(request).error().code(), Code::network_failed);
+    options.tls.ca_pem = *read_text_file(certificate, 1 << 20);
+    const auto client = *make_http_client(options);
+    const auto response = client->send(request);
+    ASSERT_TRUE(response) << response.error().text();
+    EXPECT_EQ(text_of(response->body), "private");
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(HttpServer, RefusesUnusableTlsFiles) {

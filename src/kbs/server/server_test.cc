@@ -121,6 +121,50 @@ TEST_F(ServerTest, AnswersTheRecordedRequestsAsTrusteeDoes) {
   EXPECT_GT(compared, 25);
 }
 
+TEST(AdminRecordings, AreAnsweredAsByTrustee) {
+  // The administrator of the recordings.
+  const auto key = *crypto::PublicKey::from_pem(
+      "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAzy4lxdmiW286Y014DP3A8JxAfIynQYxd9hnOgioURDU=\n-----END PUBLIC "
+      "KEY-----\n");
+  const TestFolder folder;
+  const TestClock clock;
+  SystemRandom random;
+  Log log(LogLevel::error, LogFormat::text);
+  const auto server = *make_server({.folder = folder.path(), .admin_key = key}, clock, random, log);
+  ASSERT_TRUE(server->start());
+  const auto http = *net::make_http_client({});
+  const auto file = recording("admin");
+  for (const auto& exchange : file.at("exchanges").as_array()) {
+    const auto body = *base64_decode(text_member(exchange.at("request"), "base64"));
+    net::HttpRequest request{
+        .method = "POST", .url = loopback(server->port(), text_member(exchange, "path")), .body = body};
+    for (const auto& header : exchange.at("request_headers").as_object()) {
+      request.headers.emplace_back(header.key(), header.value().as_string());
+    }
+    const auto response = http->send(request);
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->status, exchange.at("status").as_int64());
+    if (response->status == 200) {
+      EXPECT_EQ(response->header("content-type"), "text/xml");
+      EXPECT_TRUE(response->body.empty());
+    } else {
+      EXPECT_EQ(*json::parse(text_of(response->body)), exchange.at("response"));
+    }
+  }
+  EXPECT_EQ(hex_encode(*read_file(folder.path() + "/repository/default/key/add", 100)),
+            recording("handshake").at("plaintext_hex").at(0).as_string());
+}
+
+TEST_F(ServerTest, EncryptsToRsaKeysToo) {
+  key_ = *crypto::PrivateKey::generate(crypto::KeyKind::rsa);
+  const auto session = open_session();
+  token_of(attest(session, attestation(session)));
+  const auto response = send("GET", "/kbs/v0/resource/default/key/add", "", {{"Cookie", session.cookie}});
+  const auto secret = crypto::jwe_decrypt(text_of(response.body), key_, {crypto::JweAlgorithm::rsa_oaep_256});
+  ASSERT_TRUE(secret) << secret.error().text();
+  EXPECT_TRUE(secret->equals(bytes_of(kSecret)));
+}
+
 TEST_F(ServerTest, RefusesABodyAboveTheLimitInTrusteesWords) {
   const auto response = send("POST", "/kbs/v0/auth", std::string(std::size_t{3} << 20, 'x'));
   EXPECT_EQ(response.status, 413);

@@ -413,7 +413,7 @@ TEST_F(WorkerTest, EveryAcceptedStartIsAnsweredExactlyOnce) {
                             .name = names[random() % 4],
                             .image = images[random() % 4],
                             .more = random() % 8 == 0 ? R"(,"daemon":true)" : ""};
-        const bool endless = task.name == "block" || task.image == "block";
+        const bool endless = task.image == "block" || (task.name == "block" && task.image == "r/x");
         start(task);
         if (random() % 4 == 0 && endless) start(task);  // it cannot have ended yet
         if (endless || random() % 3 == 0) stop(task.id);

@@ -65,13 +65,13 @@ wait_for() { # WHAT COMMAND...: until the command succeeds
   fail "$what did not come up within 20 s"
 }
 
-show() { sed 's/^/   /'; }
+show() { fold -s -w 96 | sed 's/^/   /; s/ *$//'; }
 
 # Runs propctl, shows the command line as one would type it, and its output.
 propctl() {
   local line="propctl $*"
   line=${line//$folder\//}
-  echo "   \$ ${line/ --kbs / \\$'\n'       --kbs }"
+  echo "\$ $line" | fold -s -w 92 | sed '$!s/ $/ \\/; 1s/^/   /; 1!s/^/       /'
   "$bin/propctl" "$@" > "$folder/out" 2> "$folder/err" || { cat "$folder/out" "$folder/err" >&2; return 1; }
   show < "$folder/out"
 }
@@ -82,7 +82,7 @@ refused() {
   shift
   if "$bin/propctl" "$@" > "$folder/out" 2> "$folder/err"; then fail "this should have been refused with $code"; fi
   grep -q "$code: " "$folder/out" || { cat "$folder/out" "$folder/err" >&2; fail "refused, but not with $code"; }
-  grep "$code: " "$folder/out" | fold -s -w 100 | show
+  grep "$code: " "$folder/out" | show
 }
 
 worker() { # ID TEE

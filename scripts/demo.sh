@@ -10,13 +10,14 @@ cd "$(dirname "$0")/.."
 exec < /dev/null
 
 bin=$(realpath "${1:?usage: $0 BUILD_FOLDER}")/bin
+[ -x "$bin/proplet" ] && [ -x "$bin/propctl" ] || { echo "error: no proplet and propctl in $bin; run make" >&2; exit 1; }
 folder=$(mktemp -d "${TMPDIR:-/tmp}/proplet-demo.XXXXXX") # mode 0700
 processes=()
 
 clean_up() {
   local status=$?
   trap '' INT TERM
-  if [ $status -ne 0 ]; then
+  if [ $status -ne 0 ] && [ $status -lt 128 ]; then
     printf '\nThe demo FAILED. The last lines of every log:\n' >&2
     tail -n 5 "$folder"/*.log >&2 || true
   fi

@@ -16,7 +16,7 @@ import pathlib
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "support"))
 import stack as s  # noqa: E402
 
 COLD_ROUNDS, WARM_ROUNDS = 20, 200

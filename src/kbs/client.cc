@@ -173,7 +173,7 @@ tl::expected<SecretBytes, Refusal> HandshakingClient::open(const net::HttpRespon
                                                            const ResourceUri& uri) const {
   auto secret = crypto::jwe_decrypt(text_of(response.body), key_, {crypto::JweAlgorithm::ecdh_es_a256kw});
   if (!secret) {
-    auto error = Error(Code::kbs_protocol,
+    auto error = Error(secret.error().code(),
                        fmt::format("the response for {} cannot be opened with this session's key", uri.text()));
     return tl::unexpected(Refusal{.error = std::move(error).caused_by(secret.error()), .renew = false});
   }

@@ -8,10 +8,10 @@ namespace {
 
 constexpr std::string_view kCommand = "_start";
 
-// The digest of a confidential module is that of its manifest; the prefix keeps the two kinds apart.
+// Machine code holds the module's data in clear, so that of a confidential module goes when its run ends.
 std::optional<std::string> cache_key(const module::Module& module) {
-  if (module.digest.empty()) return std::nullopt;
-  return (module.confidential ? "confidential " : "plain ") + module.digest;
+  if (module.digest.empty() || module.confidential) return std::nullopt;
+  return module.digest;
 }
 
 wasm::RunSpec environment_of(const RunRequest& request) {

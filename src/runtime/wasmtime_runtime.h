@@ -2,8 +2,8 @@
 //
 // Which function runs and how arguments and results are written follows the Propeller protocol (the rules of its
 // embedded runtime for core modules). A command, that is a module whose `_start` is called, gets the arguments as
-// argv[1..] and its stdout becomes the result. Compiled modules are kept in memory; plaintext is wiped after
-// compilation. Thread-safe.
+// argv[1..] and its stdout becomes the result. Compiled modules are kept in memory, but those of confidential modules
+// are freed after the run; plaintext is wiped after compilation. Thread-safe.
 #pragma once
 
 #include "runtime/runtime.h"

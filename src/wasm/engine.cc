@@ -82,7 +82,8 @@ void add_pool(wasm_config_t* config, std::uint32_t slots) {
   wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pool.get(), 32);
   wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool.get(), std::size_t{1} << 20);
   wasmtime_pooling_allocation_config_table_keep_resident_set(pool.get(), std::size_t{64} << 10);
-  wasmtime_pooling_allocation_config_decommit_batch_size_set(pool.get(), 16);
+  // A slot that waits in a batch to be decommitted still holds its guest's memory and its module's data.
+  wasmtime_pooling_allocation_config_decommit_batch_size_set(pool.get(), 1);
   wasmtime_pooling_allocation_strategy_set(config, pool.get());
 }
 

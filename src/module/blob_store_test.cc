@@ -134,7 +134,7 @@ TEST_F(BlobStoreTest, NeitherLinksNorPipesAreRead) {
 }
 
 TEST_F(BlobStoreTest, TheLeastRecentlyUsedBlobGoesFirst) {
-  const auto store = make(10);
+  const auto store = make(11);
   ASSERT_TRUE(put(*store, "aaaa"));
   ASSERT_TRUE(put(*store, "bbbb"));
   age("aaaa", 3);
@@ -145,9 +145,22 @@ TEST_F(BlobStoreTest, TheLeastRecentlyUsedBlobGoesFirst) {
   EXPECT_FALSE(has(*store, "bbbb"));
   EXPECT_TRUE(has(*store, "cccc"));
 
-  const auto too_large = put(*store, "eleven byte");
+  const auto too_large = put(*store, "twelve bytes");
   ASSERT_FALSE(too_large);
   EXPECT_EQ(too_large.error().code(), Code::size_limit);
+  EXPECT_EQ(files(), 2U);
+}
+
+TEST_F(BlobStoreTest, TheLimitIsExact) {
+  const auto store = make(8);
+  ASSERT_TRUE(put(*store, "aaaa"));
+  ASSERT_TRUE(put(*store, "bbbb"));
+  EXPECT_EQ(files(), 2U);
+  age("aaaa", 1);
+  ASSERT_TRUE(put(*store, "c"));
+  EXPECT_FALSE(has(*store, "aaaa"));
+  EXPECT_TRUE(has(*store, "bbbb"));
+  ASSERT_TRUE(put(*store, "dddd"));  // nine bytes
   EXPECT_EQ(files(), 2U);
 }
 

@@ -285,6 +285,35 @@ TEST_F(ImageOpenerTest, BoundsAllLayersTogetherBeforeFetchingAny) {
   EXPECT_TRUE(broker_.asked.empty());
 }
 
+// An archive with a module.wasm of `size` bytes, most of them zero, compressed to almost nothing.
+Bytes compressed_archive(std::size_t size) {
+  std::string pattern = (fs::temp_directory_path() / "image_opener.XXXXXX").string();
+  const fs::path folder = ::mkdtemp(pattern.data());
+  std::ofstream(folder / "module.wasm") << std::string("\0asm\1\0\0\0", 8);
+  fs::resize_file(folder / "module.wasm", size);
+  const std::string command = "cd '" + folder.string() + "' && tar -czf out.tgz module.wasm";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  Bytes archive = read_file((folder / "out.tgz").string(), 1 << 20).value();
+  fs::remove_all(folder);
+  return archive;
+}
+
+TEST_F(ImageOpenerTest, BoundsWhatLayersUnpackToAndTheModuleInside) {
+  options_.max_module_bytes = 200'000;
+  const std::vector<std::pair<std::size_t, std::string>> cases = {
+      {200'000, ""}, {200'001, "SIZE_LIMIT"}, {std::size_t{20} << 20, "SIZE_LIMIT"}};
+  for (const auto& [size, expected] : cases) {
+    MemoryImage image;
+    image.add_encrypted("application/vnd.oci.image.layer.v1.tar+gzip", compressed_archive(size));
+    EXPECT_EQ(refusal(image), expected) << size;
+  }
+  // Each is within the limit, all together are not.
+  MemoryImage stack;
+  const Bytes archive = compressed_archive(std::size_t{10} << 20);
+  for (int i = 0; i < 2; ++i) stack.add_encrypted("application/vnd.oci.image.layer.v1.tar+gzip", archive);
+  EXPECT_EQ(refusal(stack), "SIZE_LIMIT");
+}
+
 TEST_F(ImageOpenerTest, AsksOnceForAKeyThatSeveralLayersShare) {
   MemoryImage image;
   const Bytes end_of_archive(1024, 0);

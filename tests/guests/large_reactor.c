@@ -1,7 +1,10 @@
-// A library of ordinary size (a little over 100 KB): formatted floating point input and output and sorting come along;
-// what is called is `add`.
+// A library of ordinary size (about 100 KB): formatted output, sorting, time and error texts come along; what is called
+// is `add`.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 static int by_value(const void* a, const void* b) {
   const double x = *(const double*)a;
@@ -11,12 +14,15 @@ static int by_value(const void* a, const void* b) {
 
 __attribute__((export_name("add"))) int add(int a, int b) { return a + b; }
 
-// Sorts the numbers of a text and prints them.
-__attribute__((export_name("report"))) int report(void) {
-  static char text[] = "3.5 1.25 2.75";
-  double values[3];
-  const int count = sscanf(text, "%lf %lf %lf", &values[0], &values[1], &values[2]);
+__attribute__((export_name("report"))) void report(double* values, int count) {
   qsort(values, (size_t)count, sizeof *values, by_value);
-  for (int i = 0; i < count; ++i) printf("%.3f\n", values[i]);
-  return count;
+  for (int i = 0; i < count; ++i) {
+    printf("%.3f %g\n", values[i], values[i]);
+    fprintf(stderr, "%d\n", i);
+  }
+  const time_t now = time(NULL);
+  char text[64];
+  strftime(text, sizeof text, "%c", gmtime(&now));
+  printf("%s %s %s\n", text, strerror(errno), getenv("GREETING"));
+  fflush(NULL);
 }

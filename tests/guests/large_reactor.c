@@ -1,5 +1,5 @@
-// A library of ordinary size (about 100 KB): formatted output, sorting, the environment and error texts come along; what is called
-// is `add`.
+// A library of ordinary size (about 125 KB): formatted output, sorting, the environment and error texts come along;
+// what is called is `add`.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

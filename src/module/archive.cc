@@ -90,7 +90,7 @@ std::string field_text(ByteView field) {
   return std::string(text.substr(0, text.find('\0')));
 }
 
-Result<std::string> normalised(std::string name) {
+Result<std::string> normalised(const std::string& name) {
   if (name.find('\0') != std::string::npos) return fail(Code::format_invalid, "tar: a name contains a zero byte");
   std::string clean;
   std::size_t start = 0;
@@ -301,13 +301,13 @@ Result<std::optional<TarReader::Entry>> TarReader::next() {
       continue;
     }
     TRY(check_kind(header->type, size));
-    std::string name = next_name_.value_or(header->name);
+    const std::string name = next_name_.value_or(header->name);
     next_name_.reset();
     next_size_.reset();
     if (name.size() > kMaxName) return fail(Code::format_invalid, "tar: a name is longer than {} bytes", kMaxName);
     // Before POSIX a folder was a file whose name ends so.
     const bool regular = (header->type == '0' || header->type == '\0') && !name.ends_with('/');
-    TRY_ASSIGN(std::string clean, normalised(std::move(name)));
+    TRY_ASSIGN(std::string clean, normalised(name));
     return std::optional<Entry>(Entry{std::move(clean), content, regular});
   }
 }

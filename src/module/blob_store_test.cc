@@ -204,6 +204,7 @@ TEST_F(BlobStoreTest, AFolderThatVanishedIsAMissNotAFailure) {
 
 TEST_F(BlobStoreTest, ThreadsAndStoresShareAFolder) {
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([this] {
       const auto store = make(60);

@@ -124,6 +124,7 @@ TEST(KeyRing, AnImageCannotHaveTheBrokerAskedWithoutEnd) {
   KeyRing ring(any, broker, nullptr, {});
   for (int layer = 0; layer < 4; ++layer) {
     std::vector<std::string> key_ids;
+    key_ids.reserve(16);
     for (int i = 0; i < 16; ++i) key_ids.push_back(fmt::format("kbs:///default/key/{}-{}", layer, i));
     EXPECT_FALSE(ring.unwrap(annotations_for(key_ids)));
   }

@@ -67,6 +67,5 @@ command -v apt-get >/dev/null || {
 }
 find_root "${missing[@]}"
 echo "Installing ${#missing[@]} Debian packages: ${missing[*]}"
-# Debian's packages of mosquitto and docker-registry would start a server on their own; the project starts its own.
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c '
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
   apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null' sh "${missing[@]}" < /dev/null

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/process.h"
 #include "confidential.h"
+#include "module/blob_store.h"
 #include "module/image_opener.h"
 #include "module/sources.h"
 #include "oci/registry.h"
@@ -62,6 +63,15 @@ Result<Registries> make_registries(const worker::WorkerConfig& config, const Clo
   TRY_ASSIGN(registries.http, net::make_http_client(std::move(http_options)));
   registries.registry = std::make_unique<oci::Registry>(*registries.http, clock, random, std::move(options));
   return registries;
+}
+
+// Blobs on disk, if the operator wants that. It is a cache: without it everything works, only slower.
+std::unique_ptr<module::BlobStore> make_blob_store(const worker::WorkerConfig& config, Log& log) {
+  if (config.layer_store_path.empty()) return nullptr;
+  auto store = module::BlobStore::open(config.layer_store_path, config.layer_store_bytes);
+  if (store) return *std::move(store);
+  log.error("no blobs are kept on disk", {{"reason", store.error().text()}});
+  return nullptr;
 }
 
 worker::WorkerOptions worker_options(const worker::WorkerConfig& config, const Confidential& confidential) {
@@ -146,8 +156,15 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   TRY_ASSIGN(const Registries registries, make_registries(config, clock, random));
   Confidential confidential(config, clock, log);
   const module::ImageOpener opener(confidential.opener_options(config), confidential.broker());
-  module::Sources modules([&](const oci::Reference& reference) { return registries.registry->source(reference); },
-                          opener, config.max_module_bytes);
+  const auto blobs = make_blob_store(config, log);
+  const auto open_image = [&](const oci::Reference& reference) -> std::unique_ptr<oci::ImageSource> {
+    auto source = registries.registry->source(reference);
+    if (!blobs) return source;
+    return std::make_unique<module::CachedImageSource>(std::move(source), *blobs);
+  };
+  module::Sources modules(
+      open_image, opener,
+      {.max_module_bytes = config.max_module_bytes, .pull_images = config.oci_pull != worker::PullMode::never});
 
   wasm::Engine engine({.max_module_bytes = config.max_module_bytes});
   runtime::WasmtimeRuntime runtime(engine);

@@ -148,6 +148,7 @@ void print_outcome(const Cli& cli, const RunOptions& options, const runtime::Out
 Status run(Cli& cli, const RunOptions& options) {
   worker::StageRecorder stages;
   const bool is_file = !Images::is_layout(options.image) && std::filesystem::is_regular_file(options.image);
+  if (!is_file && options.image.ends_with(".wasm")) return fail(Code::io_failed, "there is no file {}", options.image);
   TRY_ASSIGN(module::Module module, is_file ? open_file(options) : open_image(cli, options, stages));
   runtime::RunRequest request;
   TRY(fill_request(options, request));

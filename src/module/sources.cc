@@ -30,19 +30,23 @@ Result<Module> Sources::decode_inline(const ModuleRequest& request) const {
     return fail(Code::not_encrypted, "the module is inline, in the clear; this task demands an encrypted image");
   }
   // Before a buffer is made: the text stands for at most two bytes less than this.
-  if (request.file_base64.size() / 4 * 3 > max_module_bytes_ + 2) {
-    return fail(Code::size_limit, "inline module is larger than {} bytes", max_module_bytes_);
+  if (request.file_base64.size() / 4 * 3 > options_.max_module_bytes + 2) {
+    return fail(Code::size_limit, "inline module is larger than {} bytes", options_.max_module_bytes);
   }
   auto bytes = base64_decode_secret(request.file_base64);
   if (!bytes) return fail(std::move(bytes).error().because("inline module"));
-  if (bytes->size() > max_module_bytes_) {
-    return fail(Code::size_limit, "inline module is larger than {} bytes", max_module_bytes_);
+  if (bytes->size() > options_.max_module_bytes) {
+    return fail(Code::size_limit, "inline module is larger than {} bytes", options_.max_module_bytes);
   }
   std::string digest = oci::Digest::of(bytes->view()).text();
   return Module{.bytes = *std::move(bytes), .digest = std::move(digest), .source = "inline", .confidential = false};
 }
 
 Result<Module> Sources::pull_image(const ModuleRequest& request, StageObserver* observer, std::stop_token stop) const {
+  if (!options_.pull_images) {
+    return fail(Code::unsupported, "{}: pulling images is switched off, and this version has no other way to them",
+                request.image_url);
+  }
   TRY_ASSIGN(const auto reference, oci::Reference::parse(request.image_url));
   TRY_ASSIGN(const auto wanted, wanted_key(request));
   const auto source = open_image_(reference);

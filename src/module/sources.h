@@ -15,11 +15,16 @@
 
 namespace proplet::module {
 
+struct SourcesOptions {
+  std::size_t max_module_bytes = std::size_t{100} << 20;
+  bool pull_images = true;  // false: the operator wants no connections to registries
+};
+
 class Sources final : public ModuleSource {
  public:
   // `open_image` makes the source of a reference; `opener` must outlive this object.
-  Sources(oci::OpenImage open_image, const ImageOpener& opener, std::size_t max_module_bytes)
-      : open_image_(std::move(open_image)), opener_(opener), max_module_bytes_(max_module_bytes) {}
+  Sources(oci::OpenImage open_image, const ImageOpener& opener, SourcesOptions options)
+      : open_image_(std::move(open_image)), opener_(opener), options_(options) {}
 
   Result<Module> fetch(const ModuleRequest& request, StageObserver* observer, std::stop_token stop) override;
 
@@ -29,7 +34,7 @@ class Sources final : public ModuleSource {
 
   oci::OpenImage open_image_;
   const ImageOpener& opener_;
-  std::size_t max_module_bytes_;
+  SourcesOptions options_;
 };
 
 }  // namespace proplet::module

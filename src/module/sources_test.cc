@@ -31,7 +31,7 @@ class Borrowed final : public oci::ImageSource {
 
 class SourcesTest : public ::testing::Test {
  protected:
-  Result<Module> fetch(const ModuleRequest& request, std::size_t limit = 1 << 20) {
+  Result<Module> fetch(const ModuleRequest& request, std::size_t limit = 1 << 20, bool pull_images = true) {
     broker_.answer = testing::kek();
     const ImageOpener opener({.max_module_bytes = limit, .broker_host = {}, .default_key = {}}, &broker_);
     Sources sources(
@@ -39,7 +39,7 @@ class SourcesTest : public ::testing::Test {
           ++opened_;
           return std::make_unique<Borrowed>(image_);
         },
-        opener, limit);
+        opener, {.max_module_bytes = limit, .pull_images = pull_images});
     return sources.fetch(request, nullptr, {});
   }
 
@@ -107,6 +107,14 @@ TEST_F(SourcesTest, RefusesDownloadsAndBadReferencesWithoutOpeningAnything) {
     }
   }
   EXPECT_EQ(opened_, 0);
+}
+
+TEST_F(SourcesTest, OpensNoImageWhenPullingIsSwitchedOff) {
+  const auto module = fetch(image("localhost/team/add"), 1 << 20, false);
+  ASSERT_FALSE(module);
+  EXPECT_EQ(module.error().code(), Code::unsupported);
+  EXPECT_EQ(opened_, 0);
+  EXPECT_TRUE(fetch(inline_module(base64_encode(wasm())), 1 << 20, false));
 }
 
 TEST_F(SourcesTest, PullsPlainImagesForPlainTasksOnly) {

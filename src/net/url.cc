@@ -66,7 +66,7 @@ bool ends_in_number(std::string_view host) {
 }
 
 Result<std::string> parse_host(std::string_view text) {
-  const auto host = lower(text);
+  auto host = lower(text);
   if (host.empty()) return fail(Code::format_invalid, "URL has no host");
   if (host.size() > 255) return fail(Code::format_invalid, "URL has a host of more than 255 characters");
   if (host.front() == '[') return parse_ipv6_host(host);

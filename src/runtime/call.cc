@@ -81,7 +81,7 @@ std::optional<wasm::Value> parse_value(wasm::ValueType type, std::string_view te
 }
 
 // "123" and exponent 1 (1.23e1) become "12.3"; zeros fill the places that the digits do not reach.
-std::string positional(std::string digits, int exponent) {
+std::string positional(const std::string& digits, int exponent) {
   const int point = exponent + 1;  // digits before the point
   if (point <= 0) return "0." + std::string(static_cast<std::size_t>(-point), '0') + digits;
   const auto before = static_cast<std::size_t>(point);

@@ -59,7 +59,7 @@ std::string trap_text(const wasm_trap_t& trap) {
   return text;
 }
 
-std::string with_stderr(std::string text, const RunState& state) {
+std::string with_stderr(const std::string& text, const RunState& state) {
   const std::string end = one_line(state.standard_error.end(kStderrInMessage), kStderrInMessage);
   return end.empty() ? text : text + ": " + end;
 }

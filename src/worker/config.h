@@ -85,6 +85,7 @@ struct WorkerConfig {
   std::string http_ca_cert;
   bool http_skip_verify = false;
   std::string layer_store_path;  // empty: no store
+  std::uint64_t layer_store_bytes = std::uint64_t{1} << 30;
   std::size_t pull_concurrent_limit = 4;
 
   // Trusted execution environment and key broker

@@ -96,6 +96,7 @@ def test_no_secret_reaches_a_file_a_log_or_stays_in_memory(servers, manager, tmp
 
     s.wait_until(lambda: "task failed" in worker.log_text(), what="the log line")
     assert_absent(worker.log.read_bytes(), "the log")
+    assert any(state.iterdir()), "the layer store was not used"
     for folder in (state, temporary):
         for file in folder.rglob("*"):
             if file.is_file():

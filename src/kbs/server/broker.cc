@@ -180,7 +180,7 @@ ServerResponse Broker::attest(const ServerRequest& request) {
     log_.info("attested", {{"tee", attestation::tee_name(session->tee)}});
   }
   json::object body;
-  body["token"] = std::move(token);
+  body["token"] = token;
   auto response = json_answer(json::serialize(body));
   set_cookie(response, *session);
   return response;

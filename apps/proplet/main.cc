@@ -142,13 +142,6 @@ Result<propeller::SessionOptions> session_options(worker::WorkerConfig& config, 
   return options;
 }
 
-void wait_for_stop(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait(lock, stop, [] { return false; });
-}
-
 Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   const SystemClock clock;
   SystemRandom random;
@@ -166,19 +159,21 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
       open_image, opener,
       {.max_module_bytes = config.max_module_bytes, .pull_images = config.oci_pull != worker::PullMode::never});
 
-  wasm::Engine engine({.max_module_bytes = config.max_module_bytes});
+  wasm::Engine engine({.max_concurrent_runs = static_cast<std::uint32_t>(config.max_tasks),
+                       .max_module_bytes = config.max_module_bytes});
   runtime::WasmtimeRuntime runtime(engine);
   if (!confidential.refused()) wasm::wipe_freed_memory(true);
 
   const std::string base = propeller::base_topic(config.tenant_id, config.channel_id);
   worker::Node node(base);
-  worker::Worker worker(worker_options(config, confidential), node, modules, runtime, clock, log);
   auto beat = heartbeat_options(config, confidential, base);
   const auto drain = config.drain;
   TRY_ASSIGN(auto options, session_options(config, node));
   TRY_ASSIGN(const auto session, propeller::MqttSession::make(std::move(options), node, log, random));
-  propeller::Outbox outbox(*session, log);
+  propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight});
   worker::Heartbeat heartbeat(*session, std::move(beat));
+  // Last, so that it ends first: its last answers still go through all of the above.
+  worker::Worker worker(worker_options(config, confidential), node, modules, runtime, clock, log);
   node.attach(worker, outbox, heartbeat);
 
   log.info("worker starts", {{"proplet_id", config.entity_id},

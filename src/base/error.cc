@@ -110,8 +110,6 @@ constexpr std::array kCatalogue = {
              "The message says what was expected and where it went wrong."},
     CodeInfo{Code::network_failed, "NETWORK_FAILED", "A connection could not be made or broke.",
              "Check name resolution, network and firewall."},
-    CodeInfo{Code::http_failed, "HTTP_FAILED", "An HTTP server answered with an error, or not as HTTP should.",
-             "The message has the status and the URL."},
     CodeInfo{Code::mqtt_failed, "MQTT_FAILED", "The MQTT session could not be set up.",
              "Check address, credentials and certificates of the broker."},
     CodeInfo{Code::io_failed, "IO_FAILED", "A file or system operation failed.",

@@ -75,7 +75,6 @@ enum class Code : std::uint8_t {
   // General
   format_invalid,
   network_failed,
-  http_failed,
   mqtt_failed,
   io_failed,
   crypto_failed,

@@ -5,17 +5,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <mutex>
 #include <system_error>
 
 namespace proplet {
 namespace {
 
-// Turn on guest debug information, log guest output, print panics with more than their place.
-constexpr const char* kUnwantedVariables[] = {"WASMTIME_BACKTRACE_DETAILS", "WASMTIME_LOG", "RUST_LOG",
-                                              "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"};
+// Turn on guest debug information, log guest output, print panics with more than their place, and make libcurl write
+// the keys of its TLS sessions to a file.
+constexpr const char* kUnwantedVariables[] = {
+    "WASMTIME_BACKTRACE_DETAILS", "WASMTIME_LOG", "RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "SSLKEYLOGFILE"};
 
 constexpr timespec kPollInterval{.tv_sec = 0, .tv_nsec = 50'000'000};
 
@@ -45,13 +48,20 @@ Status harden_process() {
     return fail(Code::io_failed, "cannot forbid core dumps: {}", std::generic_category().message(errno));
   }
   for (const char* name : kUnwantedVariables) ::unsetenv(name);
+  ::signal(SIGPIPE, SIG_IGN);
   return {};
+}
+
+void wait_for_stop(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait(lock, stop, [] { return false; });
 }
 
 StopSignals::StopSignals(std::stop_source stop) {
   const sigset_t signals = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
   thread_ = std::jthread([stop](const std::stop_token& end) mutable { wait_for_signals(end, stop); });
 }
 

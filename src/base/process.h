@@ -8,9 +8,13 @@
 
 namespace proplet {
 
-// Forbids core dumps and attaching by other processes of the same user (PR_SET_DUMPABLE, RLIMIT_CORE), and removes
-// environment variables that make libraries write more than they should. Call before any thread exists.
+// Forbids core dumps and attaching by other processes of the same user (PR_SET_DUMPABLE, RLIMIT_CORE), removes
+// environment variables that make libraries write more than they should, and ignores SIGPIPE. Call before any thread
+// exists.
 Status harden_process();
+
+// Blocks until `stop` is requested.
+void wait_for_stop(const std::stop_token& stop);
 
 // Turns SIGINT and SIGTERM into a stop request on a thread of its own. A second signal ends the process at once,
 // without clean-up, for people who are in a hurry. Make it before any other thread, so that all inherit the mask.

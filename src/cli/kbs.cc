@@ -1,11 +1,8 @@
 // propctl kbs: a development key broker, and what an administrator does at one.
-#include <sys/stat.h>
-
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "cli/cli.h"
 #include "cli/images.h"
 #include "cli/key_broker.h"
@@ -77,13 +74,6 @@ Status install_policy(const ServeOptions& options) {
   TRY_ASSIGN(const std::string text, read_text_file(options.policy_file, kMaxPolicyBytes));
   TRY(kbs::Policy::parse(text));
   return write_file_atomically(options.folder + "/resource-policy.json", bytes_of(text), kPrivateMode);
-}
-
-void wait_for_stop(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait(lock, stop, [] { return false; });
 }
 
 Status serve(Cli& cli, const ServeOptions& options) {

@@ -133,7 +133,7 @@ Status list_workers(Cli& cli, const TaskOptions& options) {
     const auto worker = json::required_string(*heartbeat, "proplet_id");
     if (worker && workers.insert(*worker).second && !cli.json) cli.print(*worker, {});
   }
-  if (cli.json) cli.print("", {{"workers", json::value(json::array(workers.begin(), workers.end()))}});
+  if (cli.json) cli.print("", {{"workers", json::array(workers.begin(), workers.end())}});
   return {};
 }
 

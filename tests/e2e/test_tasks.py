@@ -125,6 +125,21 @@ def test_skopeo_decrypts_what_we_encrypt_for_its_key(servers, guests, tmp_path):
         assert (tmp_path / kind / layer["digest"].split(":")[1]).read_bytes() == (guests / "math_reactor.wasm").read_bytes()
 
 
+def test_propctl_sends_a_task_and_fails_when_the_task_fails(servers, sample_worker, guests):
+    broker = ["--mqtt", f"tcp://127.0.0.1:{servers.mqtt_port}", "--tenant", s.TENANT, "--channel", s.CHANNEL, "--user",
+              "operator"]
+    task = ["task", "start", *broker, "--worker", sample_worker.entity, "--file", guests / "math_reactor.wasm",
+            "--invoke", "add", "--wait"]
+    done = servers.propctl("--json", *task, "--input", "2", "--input", "-44")
+    answer = json.loads(done.stdout)
+    assert (answer["results"], answer["error"]) == ("-42", None) and "publish" in answer["stages_ms"]
+    failed = servers.propctl(*task, "--input", "2", check=False)
+    assert failed.returncode == 1
+    assert "ARGUMENT_MISMATCH" in failed.stdout and "TASK_FAILED" in failed.stderr
+    listed = servers.propctl("--json", "task", "list-workers", *broker, "--for", "6")
+    assert sample_worker.entity in json.loads(listed.stdout)["workers"]
+
+
 def test_propctl_run_needs_no_server_for_a_file(servers, guests):
     assert servers.propctl("run", guests / "math_reactor.wasm", "--invoke", "add", "--", "40", "2").stdout == "42\n"
 

@@ -73,7 +73,9 @@ struct LayerKeys {
 struct KeySource {
   std::function<Result<SecretBytes>(std::string_view key_id)> kek;
   std::function<Result<SecretBytes>()> private_key;
-  bool allow_unauthenticated_ctr = true;  // A256CTR packets carry no tag; reading them is what peers do
+  // A256CTR packets carry no tag. Off, because GCM is CTR inside: were they read, whoever knows the content of one
+  // packet could turn it into a packet with a layer key of his choice, and so forge images that open.
+  bool allow_unauthenticated_ctr = false;
 };
 
 // Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE, each in the order

@@ -142,9 +142,7 @@ Result<Session> read_token(const net::HttpResponse& response, std::string cookie
                  .expires = std::chrono::system_clock::time_point(std::chrono::seconds(*expires))};
 }
 
-}  // namespace
-
-Result<Session> shake_hands(const HandshakeParts& parts, const std::stop_token& stop) {
+Result<Session> attempt(const HandshakeParts& parts, const std::stop_token& stop, bool& rejected) {
   TRY_ASSIGN(auto challenge, ask_for_challenge(parts, stop));
   TRY_ASSIGN(const auto message, attestation_message(parts, challenge, stop));
   TRY_ASSIGN(const auto response, post(parts, "attest", message,
@@ -152,8 +150,18 @@ Result<Session> shake_hands(const HandshakeParts& parts, const std::stop_token& 
   if (response.status == 200) return read_token(response, std::move(challenge.cookie));
   const auto error = parse_error_information(response.body);
   if (response.status != 401 || !error) return fail(unexpected_answer(response, "attest"));
+  rejected = true;
   return fail(Code::kbs_attestation_rejected, "the key broker rejected the {} evidence: {}",
               attestation::tee_name(parts.attester.tee()), error->detail);
+}
+
+}  // namespace
+
+Result<Session> shake_hands(const HandshakeParts& parts, const std::stop_token& stop) {
+  bool rejected = false;
+  auto session = attempt(parts, stop, rejected);
+  // The broker gives one answer for bad evidence and for a session that it lost between the two messages.
+  return rejected ? attempt(parts, stop, rejected) : session;
 }
 
 }  // namespace proplet::kbs

@@ -29,7 +29,8 @@ struct HandshakeParts {
   const json::object& tee_pubkey;
 };
 
-// KBS_UNREACHABLE, KBS_PROTOCOL, KBS_ATTESTATION_REJECTED, EVIDENCE_FAILED, CANCELLED.
+// A rejected attestation is repeated once, from a new challenge. KBS_UNREACHABLE, KBS_PROTOCOL,
+// KBS_ATTESTATION_REJECTED, EVIDENCE_FAILED, CANCELLED.
 Result<Session> shake_hands(const HandshakeParts& parts, const std::stop_token& stop);
 
 // Requests to a key broker end within this time, retries not counted.

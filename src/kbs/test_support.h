@@ -90,6 +90,7 @@ class TestBroker {
   }
 
   [[nodiscard]] net::Url url(const std::string& path = "") const { return loopback(server_->port(), path); }
+  [[nodiscard]] const crypto::PrivateKey& admin_key() const { return admin_key_; }
   [[nodiscard]] std::string admin_token() { return *make_admin_token(admin_key_, clock_); }
   void upload(net::HttpClient& http, const std::string& path, std::string_view bytes) {
     const auto done = upload_resource(http, url(), admin_token(), *ResourceUri::parse(path), bytes_of(bytes));

@@ -104,6 +104,7 @@ Broker::Broker(const ServerOptions& options, crypto::PrivateKey token_key, Polic
     : folder_(options.folder),
       allow_sample_(options.allow_sample),
       admin_key_(options.admin_key),
+      max_admin_token_life_(options.max_admin_token_life),
       clock_(clock),
       log_(log),
       sessions_(options.max_sessions, options.session_lifetime, clock, random),
@@ -232,6 +233,8 @@ std::optional<std::string> Broker::refuse_admin(const ServerRequest& request) co
   if (!admin_key_) return "Admin access denied: no administrator is configured";
   const auto jwt = crypto::jwt_verify(*token, *admin_key_, {crypto::JwsAlgorithm::eddsa}, clock_);
   if (!jwt) return "Admin access denied: invalid token";
+  const auto latest = unix_seconds(clock_.now()) + max_admin_token_life_.count();
+  if (jwt->claims.at("exp").as_int64() > latest) return "Admin access denied: the token lives too long";
   const auto role = json::required_string(jwt->claims, "role");
   if (!role || *role != "admin") return "Admin access denied: the role is not admin";
   const auto* audience = jwt->claims.if_contains("aud");

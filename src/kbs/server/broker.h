@@ -40,6 +40,7 @@ class Broker {
   const std::string folder_;
   const bool allow_sample_;
   const std::optional<crypto::PublicKey> admin_key_;
+  const std::chrono::seconds max_admin_token_life_;
   const Clock& clock_;
   Log& log_;
   Sessions sessions_;

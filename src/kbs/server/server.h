@@ -32,6 +32,8 @@ struct ServerOptions {
   std::size_t max_body_bytes = std::size_t{2} << 20;
   // Ed25519; without it every administrative call is refused.
   std::optional<crypto::PublicKey> admin_key{};
+  // Tokens of the administrator that live longer from now on are refused: such a token is a password.
+  std::chrono::seconds max_admin_token_life{std::chrono::hours(24)};
   // True: the token signing key is kept in the folder (0600); false: a new one for every start.
   bool keep_token_key = false;
   std::string tls_certificate_file{};

@@ -130,7 +130,8 @@ TEST(AdminRecordings, AreAnsweredAsByTrustee) {
   const TestClock clock;
   SystemRandom random;
   Log log(LogLevel::error, LogFormat::text);
-  const auto server = *make_server({.folder = folder.path(), .admin_key = key}, clock, random, log);
+  const auto server = *make_server(
+      {.folder = folder.path(), .admin_key = key, .max_admin_token_life = std::chrono::years(100)}, clock, random, log);
   ASSERT_TRUE(server->start());
   const auto http = *net::make_http_client({});
   const auto file = recording("admin");
@@ -307,6 +308,8 @@ TEST_F(ServerTest, AdmitsOnlyTheAdministrator) {
   const auto stranger = *crypto::PrivateKey::generate(crypto::KeyKind::ed25519);
   expect_detail({{"Authorization", "Bearer " + *make_admin_token(stranger, broker_.clock())}},
                 "Admin access denied: invalid token");
+  const auto lasting = *make_admin_token(broker_.admin_key(), broker_.clock(), {.lifetime = std::chrono::hours(25)});
+  expect_detail({{"Authorization", "Bearer " + lasting}}, "Admin access denied: the token lives too long");
   const auto token = broker_.admin_token();
   broker_.clock().advance(std::chrono::seconds(60 + 61));
   expect_detail({{"Authorization", "Bearer " + token}}, "Admin access denied: invalid token");

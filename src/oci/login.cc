@@ -11,6 +11,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr std::size_t kMaxAnswerBytes = std::size_t{1} << 20;
+constexpr seconds kAnswerTime{60};
 constexpr std::size_t kMaxTokenBytes = std::size_t{64} << 10;
 constexpr std::size_t kMaxEntries = 1024;
 constexpr seconds kShortestLife{60};  // what a token lives at least, by the protocol
@@ -148,7 +149,7 @@ Result<net::HttpResponse> Login::ask_realm(const net::Url& realm, const Challeng
   std::string parameters;
   append_parameter(parameters, "service", challenge.service);
   append_parameter(parameters, "scope", scope);
-  net::HttpRequest request{.url = realm, .max_response_bytes = kMaxAnswerBytes};
+  net::HttpRequest request{.url = realm, .max_response_bytes = kMaxAnswerBytes, .timeout = kAnswerTime};
   if (credentials != nullptr && !credentials->identity_token.empty()) {
     request.method = "POST";
     request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};

@@ -113,6 +113,7 @@ class RegistrySource final : public ImageSource {
       return net::HttpRequest{.url = url,
                               .max_response_bytes = descriptor.size + net::kMaxErrorBytes,
                               .redirects = kMaxRedirects,
+                              .timeout = exchange_time(descriptor.size),
                               .on_body = [&](ByteView piece) { return receiver->take(piece); }};
     };
     auto response = session_.send(purpose, make_request, stop);
@@ -133,7 +134,8 @@ class RegistrySource final : public ImageSource {
           return net::HttpRequest{.url = url,
                                   .headers = accept_manifests(),
                                   .max_response_bytes = kMaxManifestBytes,
-                                  .redirects = kMaxRedirects};
+                                  .redirects = kMaxRedirects,
+                                  .timeout = exchange_time(0)};
         },
         stop);
     if (!response) return fail(std::move(response).error().because(name()));
@@ -187,7 +189,12 @@ class RegistryTarget final : public ImageTarget {
   Result<bool> has_blob(const Purpose& purpose, const Digest& digest, const std::stop_token& stop) {
     TRY_ASSIGN(const auto url, api_url(purpose, "blobs/" + digest.text()));
     auto response = session_.send(
-        purpose, [&] { return net::HttpRequest{.method = "HEAD", .url = url, .redirects = kMaxRedirects}; }, stop);
+        purpose,
+        [&] {
+          return net::HttpRequest{
+              .method = "HEAD", .url = url, .redirects = kMaxRedirects, .timeout = exchange_time(0)};
+        },
+        stop);
     if (!response) return fail(std::move(response).error().because(name()));
     if (response->status == 200) return true;
     if (response->status == 404) return false;
@@ -199,7 +206,9 @@ class RegistryTarget final : public ImageTarget {
                                    const std::stop_token& stop) {
     TRY_ASSIGN(const auto url, api_url(purpose, "blobs/uploads/"));
     TRY_ASSIGN(auto opened,
-               session_.send_once(purpose, [&] { return net::HttpRequest{.method = "POST", .url = url}; }, stop));
+               session_.send_once(
+                   purpose, [&] { return net::HttpRequest{.method = "POST", .url = url, .timeout = exchange_time(0)}; },
+                   stop));
     if (net::is_passing_status(opened.status)) return opened;
     if (opened.status != 202) return fail(error_of(opened, name() + ": blob upload"));
     TRY_ASSIGN(const auto location, upload_location(purpose, opened, digest));
@@ -209,7 +218,8 @@ class RegistryTarget final : public ImageTarget {
           return net::HttpRequest{.method = "PUT",
                                   .url = location,
                                   .headers = {{"Content-Type", "application/octet-stream"}},
-                                  .body = bytes};
+                                  .body = bytes,
+                                  .timeout = exchange_time(bytes.size())};
         },
         stop);
   }
@@ -235,8 +245,11 @@ class RegistryTarget final : public ImageTarget {
     auto response = session_.send(
         purpose,
         [&] {
-          return net::HttpRequest{
-              .method = "PUT", .url = url, .headers = {{"Content-Type", media_type}}, .body = bytes_of(bytes)};
+          return net::HttpRequest{.method = "PUT",
+                                  .url = url,
+                                  .headers = {{"Content-Type", media_type}},
+                                  .body = bytes_of(bytes),
+                                  .timeout = exchange_time(bytes.size())};
         },
         stop);
     if (!response) return fail(std::move(response).error().because(name()));

@@ -3,6 +3,8 @@
 // Thread-safe; shared by all sources and targets of a Registry.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -15,6 +17,12 @@
 #include "oci/registry.h"
 
 namespace proplet::oci {
+
+// How long an exchange that carries `bytes` may take, so that no registry can hold a task by sending a byte a second:
+// a minute, and a second for each KiB.
+constexpr std::chrono::milliseconds exchange_time(std::uint64_t bytes) {
+  return std::chrono::minutes(1) + std::chrono::seconds(bytes >> 10);
+}
 
 class Registry::Session {
  public:

@@ -1,9 +1,16 @@
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/secret_bytes.h"
 
 namespace proplet {
@@ -76,6 +83,43 @@ TEST(SecretBytes, TruncatesMovesAndComparesInFull) {
   EXPECT_TRUE(moved.equals(bytes_of("canary")));
   EXPECT_FALSE(moved.equals(bytes_of("canarz")));
   EXPECT_FALSE(moved.equals(bytes_of("canary-")));
+}
+
+TEST(Log, CutsLongTextBetweenCharacters) {
+  std::string text(2047, 'a');
+  text += "\u00e9 and more";
+  Log log(LogLevel::info, LogFormat::json);
+  ::testing::internal::CaptureStderr();
+  log.info("event", {{"text", text}});
+  const auto line = ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(json::parse_object(line)) << "a line is JSON, and JSON is UTF-8";
+}
+
+TEST(SecretFile, IsReadWholeAndBounded) {
+  const std::string path = ::testing::TempDir() + "proplet-secret-file";
+  ASSERT_TRUE(write_file_atomically(path, bytes_of("secret"), 0600));
+  const auto whole = read_secret_file(path, 6);
+  ASSERT_TRUE(whole);
+  EXPECT_TRUE(whole->equals(bytes_of("secret")));
+  const auto larger = read_secret_file(path, 5);
+  ASSERT_FALSE(larger);
+  EXPECT_EQ(larger.error().code(), Code::size_limit);
+  ASSERT_TRUE(write_file_atomically(path, {}, 0600));
+  EXPECT_TRUE(read_secret_file(path, 5)->empty());
+  ::unlink(path.c_str());
+  EXPECT_EQ(read_secret_file(path, 5).error().code(), Code::io_failed);
+}
+
+// In a process of its own: hardening cannot be undone.
+TEST(Process, HardeningSilencesLibrariesAndBrokenPipes) {
+  const auto harden = [] {
+    ::setenv("SSLKEYLOGFILE", "/dev/null", 1);
+    const bool done = harden_process().has_value();
+    const bool silent = ::getenv("SSLKEYLOGFILE") == nullptr && ::prctl(PR_GET_DUMPABLE) == 0;
+    const bool ignored = ::raise(SIGPIPE) == 0;
+    ::_exit(done && silent && ignored ? 0 : 1);
+  };
+  EXPECT_EXIT(harden(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(Random, UuidsAreVersionFourAndDiffer) {

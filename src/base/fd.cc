@@ -49,6 +49,28 @@ Result<Bytes> read_file(const std::string& path, std::size_t limit) {
   return content;
 }
 
+Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return fail(Code::io_failed, "cannot open {}: {}", path, reason(errno));
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) return fail(Code::io_failed, "cannot examine {}: {}", path, reason(errno));
+  const auto expected = S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : limit;
+  SecretBytes content(std::min(expected, limit) + 1);  // one more, to meet the end or a byte too many
+  std::size_t filled = 0;
+  while (filled < content.size()) {
+    const auto rest = content.mutable_view().subspan(filled);
+    const ssize_t count = ::read(file.get(), rest.data(), rest.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(Code::io_failed, "cannot read {}: {}", path, reason(errno));
+    if (count == 0) break;
+    filled += static_cast<std::size_t>(count);
+  }
+  if (filled > limit) return fail(Code::size_limit, "{} is larger than {} bytes", path, limit);
+  if (filled == content.size()) return fail(Code::io_failed, "{} grew while it was read", path);
+  content.truncate(filled);
+  return content;
+}
+
 Result<std::string> read_text_file(const std::string& path, std::size_t limit) {
   TRY_ASSIGN(const Bytes content, read_file(path, limit));
   return std::string(text_of(content));

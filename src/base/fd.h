@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret_bytes.h"
 
 namespace proplet {
 
@@ -31,6 +32,8 @@ class UniqueFd {
 
 // Reads a whole file of at most `limit` bytes. IO_FAILED names the path and the reason; SIZE_LIMIT if it is larger.
 Result<Bytes> read_file(const std::string& path, std::size_t limit);
+// The same for keys and passwords: what was read stays in secret memory alone.
+Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit);
 Result<std::string> read_text_file(const std::string& path, std::size_t limit);
 // Replaces `path` in one step (temporary file beside it, fsync, rename), with permission bits `mode`.
 Status write_file_atomically(const std::string& path, ByteView bytes, unsigned mode);

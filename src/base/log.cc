@@ -14,13 +14,20 @@
 namespace proplet {
 namespace {
 
-constexpr std::size_t kMaxFieldText = 2048;  // characters; guests and registries can be chatty
+constexpr std::size_t kMaxFieldText = 2048;  // bytes; guests and registries can be chatty
 
 constexpr std::array<std::string_view, 5> kLevelNames = {"trace", "debug", "info", "warn", "error"};
 
+// At most kMaxFieldText bytes, never ending inside a UTF-8 character.
+std::string_view shortened(std::string_view text) {
+  auto end = std::min(text.size(), kMaxFieldText);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
 std::string printable(std::string_view text) {
   std::string out;
-  for (const char c : text.substr(0, kMaxFieldText)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  for (const char c : shortened(text)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
   if (text.size() > kMaxFieldText) out += "…";
   return out;
 }

@@ -95,11 +95,6 @@ Result<std::unique_ptr<oci::ImageTarget>> Images::target(const std::string& name
   return registry_.target(reference);
 }
 
-Result<SecretBytes> read_key_file(const std::string& path) {
-  TRY_ASSIGN(Bytes content, read_file(path, kMaxKeyFile));
-  SecretBytes key = SecretBytes::copy_of(content);
-  wipe(content);
-  return key;
-}
+Result<SecretBytes> read_key_file(const std::string& path) { return read_secret_file(path, kMaxKeyFile); }
 
 }  // namespace proplet::cli

@@ -97,9 +97,8 @@ Result<AuthFile> AuthFile::parse(ByteView text) {
 }
 
 Result<AuthFile> AuthFile::load(const std::string& path) {
-  TRY_ASSIGN(auto text, read_file(path, kMaxFileBytes));
-  auto file = parse(text);
-  wipe(MutableByteView(text));
+  TRY_ASSIGN(const auto text, read_secret_file(path, kMaxFileBytes));
+  auto file = parse(text.view());
   if (!file) return fail(std::move(file).error().because(path));
   return file;
 }

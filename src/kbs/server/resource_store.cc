@@ -27,10 +27,7 @@ Status make_private_folder(const std::string& path) {
 }
 
 Result<SecretBytes> ResourceStore::read(const ResourceUri& uri) const {
-  TRY_ASSIGN(auto bytes, read_file(file(uri), kMaxResourceBytes));
-  auto secret = SecretBytes::copy_of(bytes);
-  wipe(bytes);
-  return secret;
+  return read_secret_file(file(uri), kMaxResourceBytes);
 }
 
 Status ResourceStore::write(const ResourceUri& uri, ByteView bytes) const {

@@ -20,9 +20,8 @@ Result<crypto::PrivateKey> token_key(const ServerOptions& options) {
     if (options.keep_token_key) TRY(write_file_atomically(path, key.to_pem().view(), 0600));
     return key;
   }
-  TRY_ASSIGN(auto text, read_file(path, kMaxFileBytes));
-  auto key = crypto::PrivateKey::from_pem(text_of(text));
-  wipe(text);
+  TRY_ASSIGN(const auto text, read_secret_file(path, kMaxFileBytes));
+  auto key = crypto::PrivateKey::from_pem(text_of(text.view()));
   if (!key || key->kind() != crypto::KeyKind::p256) {
     return fail(Code::config_invalid, "{} is not a P-256 private key in PEM", path);
   }

@@ -137,7 +137,7 @@ class CurlHttpClient final : public HttpClient {
                   target->host_and_port());
     }
     // A stranger does not choose which of this machine's own services are called.
-    if (target->is_loopback() && !response.url.is_loopback()) {
+    if (target->is_this_machine() && !response.url.is_this_machine()) {
       return fail(Code::network_failed, "{} redirects to this machine", from);
     }
     TRY(check_transport(*target));

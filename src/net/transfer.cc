@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <functional>
 
@@ -32,7 +33,10 @@ struct Sink {
     if (line.starts_with("HTTP/")) {  // a new header section: after a 1xx response or a proxy's answer
       response.headers.clear();
       const auto space = line.find(' ');
-      response.status = space == std::string_view::npos ? 0 : std::strtol(line.data() + space, nullptr, 10);
+      response.status = 0;
+      if (space != std::string_view::npos) {
+        std::from_chars(line.data() + space + 1, line.data() + line.size(), response.status);
+      }
       return;
     }
     const auto colon = line.find(':');
@@ -164,7 +168,6 @@ void set_limits(CURL* easy, const Exchange& exchange) {
 }
 
 void set_options(CURL* easy, const Exchange& exchange, Sink& sink, curl_slist* headers) {
-  curl_easy_reset(easy);  // keeps connections and the DNS cache
   curl_easy_setopt(easy, CURLOPT_URL, exchange.url.text().c_str());
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -193,7 +196,11 @@ class Attachment {
   explicit Attachment(Channel& channel) : channel_(channel) {
     code_ = curl_multi_add_handle(channel.multi.get(), channel.easy.get());
   }
-  ~Attachment() { curl_multi_remove_handle(channel_.multi.get(), channel_.easy.get()); }
+  ~Attachment() {
+    curl_multi_remove_handle(channel_.multi.get(), channel_.easy.get());
+    // An idle handle must not point at what dies with the exchange. Connections and the DNS cache stay.
+    curl_easy_reset(channel_.easy.get());
+  }
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
   [[nodiscard]] CURLMcode code() const { return code_; }

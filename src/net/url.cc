@@ -151,12 +151,16 @@ bool is_internal_ipv4(std::uint32_t address) {
                      [&](const Net& net) { return (address >> (32 - net.bits)) == (net.prefix >> (32 - net.bits)); });
 }
 
+// The IPv4 address inside an IPv6 address.
+std::uint32_t last_four(const in6_addr& address) {
+  const std::span<const std::uint8_t, 16> bytes(address.s6_addr);
+  return (std::uint32_t{bytes[12]} << 24) | (std::uint32_t{bytes[13]} << 16) | (std::uint32_t{bytes[14]} << 8) |
+         bytes[15];
+}
+
 bool is_internal_ipv6(const in6_addr& address) {
   const std::span<const std::uint8_t, 16> bytes(address.s6_addr);
-  if (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address)) {
-    return is_internal_ipv4((std::uint32_t{bytes[12]} << 24) | (std::uint32_t{bytes[13]} << 16) |
-                            (std::uint32_t{bytes[14]} << 8) | bytes[15]);
-  }
+  if (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address)) return is_internal_ipv4(last_four(address));
   const bool unique_local = (bytes[0] & 0xfe) == 0xfc;
   const bool link_local = bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
   const bool multicast = bytes[0] == 0xff;
@@ -225,6 +229,16 @@ bool Url::is_loopback() const {
   if (host_ == "localhost" || host_ == "[::1]") return true;
   const auto address = ipv4(host_);
   return address && (*address >> 24) == 127;
+}
+
+bool Url::is_this_machine() const {
+  if (is_loopback() || host_.ends_with(".localhost")) return true;
+  const auto is_local = [](std::uint32_t address) { return (address >> 24) == 127 || (address >> 24) == 0; };
+  if (const auto address = ipv4(host_)) return is_local(*address);
+  const auto address = ipv6(host_);
+  if (!address) return false;
+  const bool holds_ipv4 = IN6_IS_ADDR_V4MAPPED(&*address) || IN6_IS_ADDR_V4COMPAT(&*address);
+  return IN6_IS_ADDR_UNSPECIFIED(&*address) || (holds_ipv4 && is_local(last_four(*address)));
 }
 
 bool Url::is_internal_address() const {

@@ -31,6 +31,8 @@ class Url {
   [[nodiscard]] bool same_origin(const Url& other) const;
   // The host is localhost, 127.0.0.0/8 or [::1].
   [[nodiscard]] bool is_loopback() const;
+  // The host is loopback in any spelling, or unspecified, which connects to this machine too.
+  [[nodiscard]] bool is_this_machine() const;
   // The host is loopback, or an address that is private, link-local, unspecified or otherwise not for the public.
   [[nodiscard]] bool is_internal_address() const;
   // "host" or "host:port" as written in allow lists: lower case, IPv6 in brackets.

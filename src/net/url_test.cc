@@ -132,6 +132,13 @@ TEST(Url, KnowsInternalAddresses) {
   for (const auto text : {"localhost.example.com", "128.0.0.1", "[::2]", "[::ffff:127.0.0.1]", "10.0.0.1"}) {
     EXPECT_FALSE(url("http://" + std::string(text) + "/").is_loopback()) << text;
   }
+  for (const auto text : {"localhost", "x.localhost", "127.1.2.3", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]",
+                          "[::ffff:0.0.0.0]"}) {
+    EXPECT_TRUE(url("https://" + std::string(text) + "/").is_this_machine()) << text;
+  }
+  for (const auto text : {"localhost.example.com", "10.0.0.1", "[2001:db8::1]", "[::ffff:10.0.0.1]", "example.com"}) {
+    EXPECT_FALSE(url("https://" + std::string(text) + "/").is_this_machine()) << text;
+  }
   for (const auto text :
        {"127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "[::1]",
         "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:10.0.0.1]", "localhost", "x.localhost"}) {

@@ -71,7 +71,8 @@ def shapes(servers):
     push(servers, "oras-artifact", module, "application/wasm", b"{}", "application/vnd.oci.empty.v1+json",
          layer_more=titled, artifactType="application/vnd.unknown.artifact.v1")
     push(servers, "tar", tar, LAYER, image_config(tar, "/module.wasm"), CONFIG, **compat)
-    push(servers, "tar-gzip", gzip.compress(other), LAYER + "+gzip", image_config(other, "/bin/app.wasm"), CONFIG, **compat)
+    push(servers, "tar-gzip", gzip.compress(other), LAYER + "+gzip", image_config(other, "/bin/app.wasm"), CONFIG,
+         **compat)
     push(servers, "runwasi", module, COMPONENT_LAYER, runwasi, CONFIG)
     entry = push(servers, "entry", module, "application/wasm", runwasi, CONFIG)
     linux = push(servers, "linux", tarred("etc/motd"), LAYER, image_config(tarred("etc/motd"), "/sh"), CONFIG)
@@ -114,7 +115,7 @@ def test_every_plain_vector_runs(servers, manager, sample_worker, tag):
 
 
 JWE = [(tag, key) for tag, case in EXPECTED.items() for key in case["keys"]
-       if key.endswith(".pem") and tag not in ("pkcs7", "mixed", "index", "jwe-rsa-zstd")]
+       if key.endswith(".pem") and tag not in ("pkcs7", "mixed", "jwe-rsa-zstd")]
 
 
 @pytest.mark.parametrize("tag, key", JWE)
@@ -133,3 +134,11 @@ def test_key_provider_vectors_run_with_the_key_in_every_form(servers, manager, s
     put(servers, "default/key/module-kek", tmp_path / "kek")
     result = run_vector(servers, manager, sample_worker, tag, encrypted=True)
     assert (result["results"], result["error"]) == ("42", None)
+
+
+@pytest.mark.parametrize("tag, code", [("mixed", "PARTLY_ENCRYPTED"), ("pkcs7", "ANNOTATION_INVALID"),
+                                       ("wasm-w2o-plain", "NOT_ENCRYPTED")])
+def test_other_vectors_are_refused_as_encrypted_tasks(servers, manager, sample_worker, tag, code):
+    put(servers, "default/jwe/rsa1", VECTORS / "keys/rsa1.key.pem")
+    result = run_vector(servers, manager, sample_worker, tag, encrypted=True, kbs_resource_path="default/jwe/rsa1")
+    assert result["results"] == "" and result["error"].startswith(code), result

@@ -14,7 +14,7 @@ readonly -A packages=(
            libcli11-dev libtomlplusplus-dev libexpected-dev libcpp-httplib-dev zlib1g-dev"
   [demo]="binutils clang lld wasi-libc libclang-rt-14-dev-wasm32 mosquitto docker-registry"
   [test]="libgtest-dev libgmock-dev mosquitto mosquitto-clients docker-registry skopeo jose openssl apache2-utils
-          wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-pytest python3-paho-mqtt"
+          wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-pytest python3-paho-mqtt python3-cryptography"
   [checks]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev python3"
   [bench]="mosquitto docker-registry wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-paho-mqtt"
 )

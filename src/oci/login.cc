@@ -107,9 +107,14 @@ Result<SecretBytes> Login::renew(const Purpose& purpose, const net::HttpResponse
     return fail(Code::registry_unauthorized, "{} refused {} and offers no supported log-in",
                 purpose.registry.host_and_port(), purpose.reference.repository());
   }
-  TRY_ASSIGN(auto entry, challenges.front().scheme == Challenge::Scheme::basic
-                             ? basic(purpose)
-                             : bearer(purpose, challenges.front(), stop));
+  // The first that we can answer: without a password that is the token service, which may be open to all.
+  const auto* const credentials = credentials_.find(purpose.reference);
+  const bool has_password = credentials != nullptr && !credentials->password.empty();
+  const auto answerable = std::ranges::find_if(challenges, [&](const Challenge& offered) {
+    return has_password || offered.scheme == Challenge::Scheme::bearer;
+  });
+  const auto& chosen = answerable == challenges.end() ? challenges.front() : *answerable;
+  TRY_ASSIGN(auto entry, chosen.scheme == Challenge::Scheme::basic ? basic(purpose) : bearer(purpose, chosen, stop));
   auto value = entry.value.clone();
   const std::lock_guard lock(mutex_);
   if (entries_.size() >= kMaxEntries) entries_.clear();  // one more token each, which costs less than book-keeping

@@ -345,6 +345,23 @@ TEST(TokenLogin, AsksOnceAndRemembers) {
   for (const auto& request : server.requests()) EXPECT_THAT(request.head, ::testing::Not(HasSubstr("Basic")));
 }
 
+TEST(TokenLogin, IsChosenWhereThereIsNoPasswordForBasic) {
+  ScriptedServer realm([](Connection& connection, const RecordedRequest&) {
+    return connection.write(response(200, R"({"token":"t0k3n"})"));
+  });
+  ScriptedServer server([&](Connection& connection, const RecordedRequest& request) {
+    if (request.head.find("\r\nAuthorization: Bearer t0k3n\r\n") != std::string::npos) {
+      return connection.write(response(200, "content"));
+    }
+    return connection.write(response(
+        401, "",
+        "WWW-Authenticate: Basic realm=\"r\"\r\nWWW-Authenticate: Bearer realm=\"" + realm.origin() + "/token\"\r\n"));
+  });
+  const auto blob =
+      Client().source(server.host() + "/a/b")->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {});
+  EXPECT_TRUE(blob) << blob.error().text();
+}
+
 TEST(TokenLogin, TradesAnIdentityToken) {
   ScriptedServer realm([](Connection& connection, const RecordedRequest&) {
     return connection.write(response(200, R"({"access_token":"t0k3n"})"));

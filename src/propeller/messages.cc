@@ -235,7 +235,8 @@ Parsed<StartCommand> parse_start(ByteView payload, std::size_t limit) {
   command.latent = reader.flag("latent");
   command.encrypted = reader.flag("encrypted");
   command.kbs_resource_path = reader.text("kbs_resource_path");
-  command.report_stages = reader.text("report") == "stages";
+  const json::value* report = object->if_contains("report");
+  command.report_stages = report != nullptr && report->is_string() && report->get_string() == "stages";
   validate(reader, command);
   refuse_policies(reader, *object);
   if (reader.error()) return tl::unexpected(MalformedCommand{*reader.error(), command.id, {}, target});

@@ -20,6 +20,7 @@ void Outbox::connected() {
   const std::lock_guard lock(mutex_);
   online_ = true;
   for (Message& message : messages_) message.ticket = 0;
+  published_ = 0;
   publish_pending();
 }
 
@@ -35,9 +36,8 @@ void Outbox::acknowledged(std::uint64_t ticket) {
   const auto taken = std::chrono::steady_clock::now() - message->added;
   log_.debug("message acknowledged",
              {{"subject", message->subject}, {"ms", std::chrono::duration<double, std::milli>(taken).count()}});
-  bytes_ -= message->payload.size();
-  messages_.erase(message);
-  if (messages_.empty()) emptied_.notify_all();
+  remove(message);
+  if (online_) publish_pending();
 }
 
 bool Outbox::flush(std::chrono::milliseconds timeout, const std::stop_token& stop) {
@@ -51,19 +51,15 @@ std::size_t Outbox::pending() const {
 }
 
 void Outbox::publish_pending() {
-  for (auto message = messages_.begin(); message != messages_.end();) {
-    if (message->ticket != 0) {
-      ++message;
-      continue;
-    }
+  while (published_ < messages_.size() && published_ < limits_.window) {
+    const auto message = messages_.begin() + static_cast<std::ptrdiff_t>(published_);
     const auto ticket = publisher_.publish(message->topic, message->payload);
     if (ticket) {
       message->ticket = *ticket;
-      ++message;
+      ++published_;
     } else if (ticket.error().code() == Code::size_limit) {
       log_.error("message given up", {{"subject", message->subject}, {"error", ticket.error().text()}});
-      bytes_ -= message->payload.size();
-      message = messages_.erase(message);
+      remove(message);
     } else {
       // It and all behind it are published after the next connection.
       log_.debug("message kept", {{"subject", message->subject}, {"error", ticket.error().text()}});
@@ -75,9 +71,15 @@ void Outbox::publish_pending() {
 void Outbox::make_room() {
   while (messages_.size() > 1 && (messages_.size() > limits_.messages || bytes_ > limits_.bytes)) {
     log_.error("message given up: outbox full", {{"subject", messages_.front().subject}});
-    bytes_ -= messages_.front().payload.size();
-    messages_.pop_front();
+    remove(messages_.begin());
   }
+}
+
+void Outbox::remove(std::deque<Message>::iterator message) {
+  bytes_ -= message->payload.size();
+  if (message->ticket != 0) --published_;
+  messages_.erase(message);
+  if (messages_.empty()) emptied_.notify_all();
 }
 
 }  // namespace proplet::propeller

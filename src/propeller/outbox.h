@@ -1,9 +1,9 @@
 // The Outbox keeps messages until the broker has taken responsibility for them.
 //
-// Messages are published in the order they were added. After every connection all that is not acknowledged is
-// published again, in order, so that a message may arrive twice but never not at all. The outbox lives in memory and
-// is bounded: beyond its limits the oldest message is given up, with an error in the log. Thread-safe; `add` never
-// blocks on the network.
+// Messages are published in the order they were added, only so many at a time that a heartbeat need not queue behind
+// the rest. After every connection all that is not acknowledged is published again, in order, so that a message may
+// arrive twice but never not at all. The outbox lives in memory and is bounded: beyond its limits the oldest message is
+// given up, with an error in the log. Thread-safe; `add` never blocks on the network.
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,9 @@
 namespace proplet::propeller {
 
 struct OutboxLimits {
-  std::size_t messages = 4096;
+  std::size_t messages = 65536;
   std::size_t bytes = std::size_t{64} << 20;
+  std::size_t window = 10;  // published and not acknowledged
 };
 
 class Outbox {
@@ -50,9 +51,10 @@ class Outbox {
     std::chrono::steady_clock::time_point added;
   };
 
-  // Publishes what is not published on this connection, in order, until one cannot be.
+  // Publishes what is not published on this connection, in order, until the window is full or one cannot be.
   void publish_pending();
   void make_room();
+  void remove(std::deque<Message>::iterator message);
 
   Publisher& publisher_;
   Log& log_;
@@ -61,6 +63,7 @@ class Outbox {
   std::condition_variable_any emptied_;
   std::deque<Message> messages_;
   std::size_t bytes_ = 0;
+  std::size_t published_ = 0;  // on the present connection: so many at the front
   bool online_ = false;
 };
 

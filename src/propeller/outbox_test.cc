@@ -83,6 +83,24 @@ TEST_F(OutboxTest, AMessageThatCanNeverBeSentDoesNotHoldUpTheOthers) {
   EXPECT_EQ(outbox_.pending(), 1U);
 }
 
+TEST_F(OutboxTest, HoldsBackWhatExceedsTheWindowUntilAnAcknowledgementComes) {
+  Outbox outbox(publisher_, log_, {.window = 2});
+  for (const char* text : {"a", "b", "c"}) outbox.add("t", text, "");
+  outbox.connected();
+  outbox.add("t", "d", "");
+  EXPECT_THAT(publisher_.published, ElementsAre("a", "b"));
+  outbox.acknowledged(2);
+  EXPECT_THAT(publisher_.published, ElementsAre("a", "b", "c"));
+  outbox.disconnected();
+  outbox.connected();
+  EXPECT_THAT(publisher_.published, ElementsAre("a", "b", "c", "a", "c"));
+  outbox.acknowledged(4);
+  outbox.acknowledged(5);
+  EXPECT_THAT(publisher_.published, ElementsAre("a", "b", "c", "a", "c", "d"));
+  outbox.acknowledged(6);
+  EXPECT_TRUE(outbox.flush(0ms, {}));
+}
+
 TEST_F(OutboxTest, FlushEndsWhenAStopIsRequested) {
   outbox_.add("t", "a", "");
   std::stop_source stop;

@@ -62,6 +62,14 @@ std::size_t bytes_of_command(const propeller::StartCommand& command) {
   return bytes;
 }
 
+// Errors of compilation and run quote the guest: names in the module, the end of stderr. Those of an encrypted task are
+// for whoever gets its result, not for whoever collects the host's logs.
+std::string loggable(const propeller::StartCommand& command, const Error& error) {
+  const bool quotes_guest = error.stage() == Stage::compile || error.stage() == Stage::run;
+  if (command.encrypted && quotes_guest) return std::string(error.code_name());
+  return error.text();
+}
+
 }  // namespace
 
 Worker::Worker(WorkerOptions options, ResultSink& sink, module::ModuleSource& modules, runtime::Runtime& runtime,
@@ -148,12 +156,20 @@ void Worker::answer_malformed(const propeller::MalformedCommand& malformed, cons
   if (enter(task)) finish(task, fail(malformed.error));
 }
 
-// A second start of a task that has not ended is none of ours to answer: the first one's answer is on its way.
+// A second start of a task is a duplicate, and none of ours to answer, while the first one's answer is on its way.
 bool Worker::enter(const TaskPointer& task) {
   const std::lock_guard lock(mutex_);
-  if (tasks_.try_emplace(task->command.id, task).second) return true;
+  const auto [place, entered] = tasks_.try_emplace(task->command.id, task);
+  if (entered) return true;
   log_.warn("start ignored: the task is already here", {{"task_id", task->command.id}});
+  if (place->second->answered) confirm_daemon(*place->second, task->received);
   return false;
+}
+
+// The mutex is held.
+void Worker::confirm_daemon(const Task& daemon, steady_clock::time_point received) {
+  answers_.at(received + options_.result_floor,
+              [this, message = result_message(daemon, runtime::Outcome())] { sink_.result(message); });
 }
 
 Status Worker::supports(const propeller::StartCommand& command) const {
@@ -371,7 +387,7 @@ void Worker::log_finish(const Task& task, const Result<runtime::Outcome>& outcom
                               {"ms", ms},
                               {"stages_ms", stages},
                               {"tee", tee},
-                              {"error", outcome.error().text()}});
+                              {"error", loggable(task.command, outcome.error())}});
   }
 }
 
@@ -389,7 +405,10 @@ void Worker::shut_down(std::chrono::milliseconds drain) {
   }
   for (const TaskPointer& task : left) cancel(task);
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return tasks_.empty(); });
+  // Not for the table to be empty: a flood of starts to be refused must not keep the worker from ending.
+  changed_.wait(lock, [&] {
+    return std::ranges::all_of(left, [](const TaskPointer& task) { return task->done && task->answered; });
+  });
 }
 
 }  // namespace proplet::worker

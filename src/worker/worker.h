@@ -5,7 +5,8 @@
 // their order; handling never waits for a task. Every start that is for this worker and is not a duplicate is answered
 // exactly once, success or failure, no sooner than the result floor after it was received (a Manager loses answers
 // that overtake its own book-keeping). A stop works in every state. A daemon is answered when its module is there
-// and it is about to run; how it ends goes to the log.
+// and it is about to run; how it ends goes to the log. Another start while it runs is no duplicate, as its Manager
+// waits for another answer: it is told again that the daemon runs.
 //
 // Thread-safe. The references given to the constructor must outlive the worker. The sink is called from any thread.
 #pragma once
@@ -71,7 +72,7 @@ class Worker {
   void invoke(ByteView payload);
 
   // Accepts nothing more, waits up to `drain` for tasks to finish, then stops the rest. Every answer has been
-  // given to the sink on return.
+  // given to the sink on return, except refusals of starts that came in the meantime.
   void shut_down(std::chrono::milliseconds drain);
 
   // Queued, running and unanswered tasks.
@@ -83,6 +84,7 @@ class Worker {
 
   void answer_malformed(const propeller::MalformedCommand& malformed, const TaskPointer& task);
   bool enter(const TaskPointer& task);
+  void confirm_daemon(const Task& daemon, std::chrono::steady_clock::time_point received);
   [[nodiscard]] Status supports(const propeller::StartCommand& command) const;
   Status enqueue(const TaskPointer& task);
   bool ensure_thread();

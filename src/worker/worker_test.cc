@@ -322,17 +322,29 @@ TEST_F(WorkerTest, BoundsTheBytesThatWait) {
   EXPECT_EQ(answers.front().task_id, "3");
 }
 
-TEST_F(WorkerTest, ADaemonIsAnsweredAtOnceAndOnlyOnce) {
+TEST_F(WorkerTest, ADaemonIsAnsweredAtOnceAndItsEndIsNot) {
   start({.name = "block", .more = R"(,"daemon":true)"});
   const auto answers = answers_.wait(1);
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers.front().results, "");
   EXPECT_EQ(answers.front().error, std::nullopt);
   wait_until_positive(runtime_.running);
-  start({.name = "block", .more = R"(,"daemon":true)"});  // it still runs
   stop("t");
   worker().shut_down(kPatience);
   EXPECT_EQ(answers_.wait(1).size(), 1U);
+}
+
+// Its Manager shows it as completed, and as running from the second start on until there is an answer.
+TEST_F(WorkerTest, ADaemonThatIsStartedAgainWhileItRunsIsConfirmedAndStaysOne) {
+  start({.name = "block", .more = R"(,"daemon":true)"});
+  answers_.wait(1);
+  wait_until_positive(runtime_.running);
+  start({.name = "block", .more = R"(,"daemon":true)"});
+  const auto answers = answers_.wait(2);
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers.back().error, std::nullopt);
+  EXPECT_EQ(runtime_.running, 1);
+  EXPECT_EQ(worker().task_count(), 1U);
 }
 
 TEST_F(WorkerTest, ADaemonWithoutModuleFails) {

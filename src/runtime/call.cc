@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <concepts>
-#include <limits>
+#include <cstdlib>
 #include <optional>
 
 namespace proplet::runtime {
@@ -43,14 +43,16 @@ std::optional<wasm::Value> parse_integer(std::string_view text) {
   return wasm::Value(number);
 }
 
-// from_chars reports both overflow and underflow as out of range; the usual reading is infinity and zero.
+// from_chars reports both overflow and underflow as out of range; the usual reading, and that of strtod, is
+// infinity and zero.
 template <class Real>
 Real out_of_range_value(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  long double wide = 0;
-  std::from_chars(text.data(), text.data() + text.size(), wide);
-  const Real magnitude = std::fabs(wide) > 1 ? std::numeric_limits<Real>::infinity() : Real{0};
-  return negative ? -magnitude : magnitude;
+  const std::string terminated(text);
+  if constexpr (std::is_same_v<Real, float>) {
+    return std::strtof(terminated.c_str(), nullptr);
+  } else {
+    return std::strtod(terminated.c_str(), nullptr);
+  }
 }
 
 template <class Real>

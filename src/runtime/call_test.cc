@@ -79,6 +79,8 @@ TEST(ParseArguments, AcceptsWhatTheProtocolAccepts) {
       {"f64", "+.5", "0.5"},
       {"f64", "5.", "5"},
       {"f64", "1e400", "inf"},
+      {"f64", "1e5000", "inf"},
+      {"f32", "-1e-5000", "-0"},
       {"f64", "-1e400", "-inf"},
       {"f64", "1e-400", "0"},
       {"f64", "inf", "inf"},

@@ -1,5 +1,6 @@
 #include "wasm/module_cache.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <list>
@@ -21,6 +22,7 @@ struct Job {
   SecretBytes bytes;
   std::optional<std::string> key;
   std::optional<Result<ModulePointer>> result;
+  int waiting = 0;  // tasks
 };
 using JobPointer = std::shared_ptr<Job>;
 
@@ -51,6 +53,7 @@ struct ModuleCache::State {
   JobPointer enqueue(SecretBytes bytes, const std::optional<std::string>& key);
   void keep(const std::string& key, const ModulePointer& module);
   void finish(Job& job, Result<ModulePointer> result);
+  void leave(const JobPointer& job);
   void forget_oldest();
 };
 
@@ -85,11 +88,21 @@ void ModuleCache::State::finish(Job& job, Result<ModulePointer> result) {
   changed.notify_all();
 }
 
+// Stopped tasks must not keep others, or their own modules' bytes, waiting for compilations that nobody wants.
+void ModuleCache::State::leave(const JobPointer& job) {
+  if (--job->waiting > 0) return;
+  const auto place = std::ranges::find(queue, job);
+  if (place == queue.end()) return;
+  queue.erase(place);
+  if (job->key) pending.erase(*job->key);
+  --counts.compilations;
+}
+
 JobPointer ModuleCache::State::enqueue(SecretBytes bytes, const std::optional<std::string>& key) {
   if (key) {
     if (const auto found = pending.find(*key); found != pending.end()) return found->second;
   }
-  auto job = std::make_shared<Job>(Job{std::move(bytes), key, std::nullopt});
+  auto job = std::make_shared<Job>(Job{.bytes = std::move(bytes), .key = key, .result = std::nullopt});
   if (key) pending[*key] = job;
   queue.push_back(job);
   ++counts.compilations;
@@ -150,8 +163,10 @@ Result<std::shared_ptr<const Module>> ModuleCache::get(SecretBytes bytes, const 
     if (auto module = state_->find(*key)) return module;
   }
   const JobPointer job = state_->enqueue(std::move(bytes), key);
+  ++job->waiting;
   start_compiling();
   const bool done = state_->changed.wait(lock, stop, [&] { return job->result.has_value(); });
+  state_->leave(job);
   if (!done) return fail(Code::task_stopped, "stopped while the module was being compiled");
   return *job->result;
 }

@@ -1,7 +1,8 @@
 // Compiles modules on at most two threads of its own, and keeps the most recently used ones in memory.
 //
 // A module that several tasks ask for at the same time is compiled once. Waiting ends at once on a stop request; the
-// compilation itself goes on and its result is cached. Plaintext is wiped as soon as the compilation ends.
+// compilation itself goes on and its result is cached, but one that has not begun and that nobody waits for any more is
+// dropped. Plaintext is wiped as soon as the compilation ends.
 // Thread-safe. The destructor waits for compilations under way.
 #pragma once
 

@@ -189,9 +189,20 @@ TEST(ModuleCache, StopsWaitingWhenAskedTo) {
   const auto stopped = cache.get(SecretBytes::copy_of(bytes_of(large)), "large", stop.get_token());
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().code(), Code::task_stopped);
-  // The compilation went on for whoever comes next.
+  // Compiled once, whether or not the first compilation had begun.
   EXPECT_TRUE(cache.get(SecretBytes::copy_of(bytes_of(large)), "large", {}));
   EXPECT_EQ(cache.counts().compilations, 1U);
+}
+
+TEST(ModuleCache, DropsCompilationsThatNobodyWaitsForAnyMore) {
+  ModuleCache cache(test_engine(), {});
+  const std::string large = module_with_functions(3000);
+  std::stop_source stop;
+  stop.request_stop();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_FALSE(cache.get(SecretBytes::copy_of(bytes_of(large)), std::to_string(i), stop.get_token()));
+  }
+  EXPECT_LT(cache.counts().compilations, 50U);
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ Status Ticker::start() {
 
 void Ticker::enter() {
   const std::lock_guard lock(mutex_);
-  if (++active_ == 1) changed_.notify_all();
+  // While it ticks it finds out by itself; waking it would cost each short run a switch between threads.
+  if (++active_ == 1 && idle_) changed_.notify_all();
 }
 
 void Ticker::leave() {
@@ -35,7 +36,9 @@ void Ticker::leave() {
 void Ticker::tick() {
   std::unique_lock lock(mutex_);
   while (true) {
+    idle_ = true;
     changed_.wait(lock, [this] { return ended_ || active_ > 0; });
+    idle_ = false;
     if (ended_) return;
     changed_.wait_until(lock, std::chrono::steady_clock::now() + kTick, [this] { return ended_; });
     wasmtime_engine_increment_epoch(engine_);

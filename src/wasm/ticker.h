@@ -59,6 +59,7 @@ class Ticker {
   std::mutex mutex_;
   std::condition_variable changed_;
   int active_ = 0;
+  bool idle_ = false;  // the thread waits for a Guard
   bool ended_ = false;
   std::thread thread_;
 };

@@ -135,7 +135,8 @@ Status set_environment(wasi_config_t* config, const RunSpec& spec) {
   return fail(Code::message_invalid, "an environment variable is not UTF-8 text");
 }
 
-void append_output(void* output, const std::uint8_t* bytes, std::size_t length) {
+// An exception must not cross Wasmtime's frames.
+void append_output(void* output, const std::uint8_t* bytes, std::size_t length) noexcept {
   static_cast<BoundedOutput*>(output)->append({reinterpret_cast<const char*>(bytes), length});
 }
 

@@ -49,8 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   const ocicrypt::KeySource source{
       .kek = [](std::string_view) -> proplet::Result<proplet::SecretBytes> { return kek.clone(); },
-      .private_key = []() -> proplet::Result<proplet::SecretBytes> { return rsa.clone(); },
-      .allow_unauthenticated_ctr = true};
+      .private_key = []() -> proplet::Result<proplet::SecretBytes> { return rsa.clone(); }};
   const auto keys = ocicrypt::unwrap_layer(annotations_of(*object), source);
   if (!keys) return 0;
   check(keys->private_options.key.size() == 32, "the layer key has 32 bytes");

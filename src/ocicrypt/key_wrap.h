@@ -73,9 +73,10 @@ struct LayerKeys {
 struct KeySource {
   std::function<Result<SecretBytes>(std::string_view key_id)> kek;
   std::function<Result<SecretBytes>()> private_key;
-  // A256CTR packets carry no tag. Off, because GCM is CTR inside: were they read, whoever knows the content of one
-  // packet could turn it into a packet with a layer key of his choice, and so forge images that open.
-  bool allow_unauthenticated_ctr = false;
+  // A256CTR packets carry no tag; older tools write them, so they are read. To turn one (or a GCM packet, which is CTR
+  // inside) into another with a layer key of his choice, an attacker must know its content; and who knows that can
+  // encrypt what he likes under the packet as it is. Origin is for digests and signatures to prove, not for packets.
+  bool allow_unauthenticated_ctr = true;
 };
 
 // Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE, each in the order

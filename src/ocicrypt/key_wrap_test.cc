@@ -151,12 +151,14 @@ TEST(ProviderPacket, UnauthenticatedCtrIsReadOnlyWhereItIsAllowed) {
   const auto annotations = with_provider(packet_value(serialize(packet)));
   KeySource keys;
   keys.kek = kek_of(kek);
+  EXPECT_TRUE(unwrap_layer(annotations, keys));
+
+  keys.allow_unauthenticated_ctr = false;
   const auto refused = unwrap_layer(annotations, keys);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::annotation_invalid);
 
   keys.allow_unauthenticated_ctr = true;
-  EXPECT_TRUE(unwrap_layer(annotations, keys));
   keys.kek = kek_of(random_kek());
   const auto wrong_key = unwrap_layer(annotations, keys);
   ASSERT_FALSE(wrong_key);

@@ -140,7 +140,6 @@ TEST(OcicryptVectors, PacketsOfTodayOpenAndHistoricOnesAreRefusedClearly) {
   PublicOptions public_options;
   KeySource keys;
   keys.kek = [&](std::string_view) -> Result<SecretBytes> { return SecretBytes::copy_of(kek); };
-  keys.allow_unauthenticated_ctr = true;
   for (const auto& each : vectors.at("packets").as_array()) {
     const auto name = text(each, "name");
     SCOPED_TRACE(name);

@@ -39,6 +39,8 @@ class ManagerSession final : public propeller::SessionHandler {
   // Connects and subscribes to what workers publish, within 10 s. MQTT_FAILED, CONFIG_INVALID.
   static Result<std::unique_ptr<ManagerSession>> connect(Cli& cli, const BrokerFlags& flags);
   ~ManagerSession() override;
+  ManagerSession(const ManagerSession&) = delete;
+  ManagerSession& operator=(const ManagerSession&) = delete;
 
   // Publishes below the base topic and waits until the broker has it.
   Status publish(std::string_view topic, const std::string& payload);

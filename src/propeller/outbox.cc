@@ -75,7 +75,7 @@ void Outbox::make_room() {
   }
 }
 
-void Outbox::remove(std::deque<Message>::iterator message) {
+void Outbox::remove(std::deque<Message>::const_iterator message) {
   bytes_ -= message->payload.size();
   if (message->ticket != 0) --published_;
   messages_.erase(message);

@@ -106,7 +106,7 @@ std::string format_number(Real number) {
   int exponent = 0;
   const std::string_view exponent_text = without_plus(text.substr(e + 1));
   std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
-  return (std::signbit(number) ? "-" : "") + positional(std::move(digits), exponent);
+  return (std::signbit(number) ? "-" : "") + positional(digits, exponent);
 }
 
 template <std::integral Integer>

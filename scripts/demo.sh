@@ -50,9 +50,10 @@ start() { # NAME COMMAND...: runs it in the background with its output in NAME.l
 
 answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Below 32768, from where the kernel gives ports to outgoing connections: a port that is free stays free.
 free_port() {
   local port
-  while port=$((20000 + RANDOM % 40000)) && answers "$port"; do :; done
+  while port=$((10000 + RANDOM % 20000)) && answers "$port"; do :; done
   echo "$port"
 }
 

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "base/fd.h"
@@ -87,12 +88,16 @@ bool ChildProcess::running() const {
 int run(const std::vector<std::string>& command, const std::string& log) { return ChildProcess(command, log).wait(); }
 
 int free_port() {
-  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  auto address = loopback(0);
-  socklen_t size = sizeof(address);
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.get(), generic, size) != 0 || ::getsockname(socket.get(), generic, &size) != 0) std::abort();
-  return ntohs(address.sin_port);
+  // From 32768 on the kernel gives ports to outgoing connections: one that was free a moment ago may not be when the
+  // server binds it.
+  std::random_device random;
+  std::uniform_int_distribution<int> ports(10000, 29999);
+  while (true) {
+    const int port = ports(random);
+    const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto address = loopback(port);
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return port;
+  }
 }
 
 bool wait_for_port(int port, const ChildProcess& process) {

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -26,9 +27,16 @@ BASE = f"m/{TENANT}/c/{CHANNEL}"
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listens on, below 32768: from there on the kernel gives ports to outgoing connections, and one
+    that was free a moment ago may not be when the server binds it."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def wait_until(condition, seconds=20, what="condition"):

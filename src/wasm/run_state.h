@@ -9,7 +9,7 @@
 #include <optional>
 #include <stop_token>
 
-#include "wasm/output.h"
+#include "base/bounded_output.h"
 #include "wasm/ticker.h"
 
 namespace proplet::wasm {

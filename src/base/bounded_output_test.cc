@@ -1,8 +1,8 @@
-#include "wasm/output.h"
+#include "base/bounded_output.h"
 
 #include <gtest/gtest.h>
 
-namespace proplet::wasm {
+namespace proplet {
 namespace {
 
 TEST(BoundedOutput, KeepsEverythingUpToTheLimit) {
@@ -46,4 +46,4 @@ TEST(BoundedOutput, GivesTheEnd) {
 }
 
 }  // namespace
-}  // namespace proplet::wasm
+}  // namespace proplet

@@ -1,4 +1,4 @@
-// BoundedOutput keeps the beginning and the end of what a guest writes, and counts what it drops in between.
+// BoundedOutput keeps the beginning and the end of what a guest or program writes, and counts what it drops in between.
 //
 // Half of the limit is for the beginning, half for the end. Not synchronised.
 #pragma once
@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace proplet::wasm {
+namespace proplet {
 
 class BoundedOutput {
  public:
@@ -31,4 +31,4 @@ class BoundedOutput {
   std::uint64_t dropped_ = 0;
 };
 
-}  // namespace proplet::wasm
+}  // namespace proplet

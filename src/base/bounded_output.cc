@@ -1,10 +1,10 @@
-#include "wasm/output.h"
+#include "base/bounded_output.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
 
-namespace proplet::wasm {
+namespace proplet {
 
 void BoundedOutput::append(std::string_view bytes) {
   const std::size_t to_head = std::min(bytes.size(), head_limit_ - head_.size());
@@ -40,4 +40,4 @@ std::string BoundedOutput::end(std::size_t length) const {
   return all.size() <= length ? all : all.substr(all.size() - length);
 }
 
-}  // namespace proplet::wasm
+}  // namespace proplet

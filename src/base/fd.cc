@@ -1,6 +1,7 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,6 +93,20 @@ Status write_file_atomically(const std::string& path, ByteView bytes, unsigned m
   auto status = finish();
   if (!status) ::unlink(temporary.c_str());
   return status;
+}
+
+Result<UniqueFd> anonymous_file(const std::string& label, ByteView bytes) {
+  // Kernels before 6.3 do not know that files in memory can be made not executable.
+  constexpr unsigned kNotExecutable = 8;  // MFD_NOEXEC_SEAL
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  UniqueFd file(::memfd_create(label.c_str(), kFlags | kNotExecutable));
+  if (!file.valid() && errno == EINVAL) file = UniqueFd(::memfd_create(label.c_str(), kFlags));
+  if (!file.valid()) return fail(Code::io_failed, "cannot make a file in memory: {}", reason(errno));
+  TRY(write_all(file.get(), bytes, "a file in memory"));
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return fail(Code::io_failed, "cannot seal a file in memory: {}", reason(errno));
+  }
+  return file;
 }
 
 }  // namespace proplet

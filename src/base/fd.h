@@ -37,5 +37,8 @@ Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit)
 Result<std::string> read_text_file(const std::string& path, std::size_t limit);
 // Replaces `path` in one step (temporary file beside it, fsync, rename), with permission bits `mode`.
 Status write_file_atomically(const std::string& path, ByteView bytes, unsigned mode);
+// A file in memory that has no name in any folder, holds `bytes` and can never be changed again (memfd with all seals).
+// `label` is what people see in /proc.
+Result<UniqueFd> anonymous_file(const std::string& label, ByteView bytes);
 
 }  // namespace proplet

@@ -49,6 +49,7 @@ Status harden_process() {
   }
   for (const char* name : kUnwantedVariables) ::unsetenv(name);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, as some parents leave it, the exit status of children would be lost
   return {};
 }
 

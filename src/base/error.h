@@ -32,6 +32,7 @@ enum class Code : std::uint8_t {
   task_failed,
   unsupported,
   policy_unsupported,
+  cli_argument_refused,
   // Trusted execution environment and key broker
   tee_unavailable,
   evidence_failed,

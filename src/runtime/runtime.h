@@ -37,6 +37,7 @@ struct RunRequest {
   std::string function;
   bool function_required = false;      // --invoke was given: no fallback to main, run or _start
   std::vector<std::string> arguments;  // text of the function's arguments, or argv[1..] of a command
+  std::vector<std::string> cli_args;   // flags for the command line of an external runtime, as the task gives them
   std::map<std::string, std::string> environment;
   std::vector<Directory> directories;
   Limits limits;
@@ -55,6 +56,10 @@ struct Outcome {
 class Runtime {
  public:
   virtual ~Runtime() = default;
+  // Whether the run can be tried at all, as far as can be told without running: daemons are answered before they run.
+  [[nodiscard]] virtual Status accepts(const module::Module& /*module*/, const RunRequest& /*request*/) const {
+    return {};
+  }
   virtual Result<Outcome> run(module::Module module, const RunRequest& request, StageObserver* observer,
                               std::stop_token stop) = 0;
 };

@@ -11,6 +11,16 @@ if [ ! -e "$shim/lib/libwasmtime_shim.a" ]; then
   scripts/build-wasmtime.sh < /dev/null
 fi
 
+# The tests run modules in it.
+if [ "$preset" = dev ] || [ "$preset" = tsan ]; then
+  program=$(scripts/build-wasmtime-cli.sh --print-path)
+  if [ ! -e "$program" ]; then
+    echo "Building the wasmtime command line with cargo into ${program%/*/*/*}, for the tests of external runtimes: once"
+    echo "for this machine, up to 10 minutes on two cores."
+    scripts/build-wasmtime-cli.sh < /dev/null
+  fi
+fi
+
 echo "Configuring and building in build/$preset; the first time takes a few minutes."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

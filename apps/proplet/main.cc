@@ -1,7 +1,7 @@
 // proplet: the worker. Reads its settings, builds every part and connects them, runs until told to stop.
 //
 //   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
-//                             |        `-> WasmtimeRuntime -> Engine
+//                             |        `-> WasmtimeRuntime -> Engine, or HostRuntime -> another program
 //                             `-> Outbox, Heartbeat
 
 #include <CLI/App.hpp>
@@ -17,6 +17,7 @@
 #include "module/sources.h"
 #include "oci/registry.h"
 #include "propeller/topics.h"
+#include "runtime/host_runtime.h"
 #include "runtime/wasmtime_runtime.h"
 #include "worker/config.h"
 #include "worker/host_facts.h"
@@ -87,8 +88,20 @@ worker::WorkerOptions worker_options(const worker::WorkerConfig& config, const C
   options.dirs = config.dirs;
   options.encrypted_refused = confidential.refused();
   options.tee_kind = confidential.tee();
-  options.external_runtime = config.external_runtime;
   return options;
+}
+
+// The program for plain tasks, if there is to be one. As the operator wants tasks to run, they run in this process when
+// it is not there; what is told about the worker then says so too.
+Result<std::unique_ptr<runtime::HostRuntime>> make_external_runtime(worker::WorkerConfig& config, Log& log) {
+  if (config.external_runtime.empty()) return nullptr;
+  TRY_ASSIGN(auto allowed, runtime::AllowedArguments::make(config.external_allowed_args, config.dirs));
+  auto external =
+      runtime::HostRuntime::make(config.external_runtime, std::move(allowed), worker::process_environment());
+  if (external) return *std::move(external);
+  log.warn("no external runtime: plain tasks run in this process", {{"reason", external.error().text()}});
+  config.external_runtime.clear();
+  return nullptr;
 }
 
 propeller::Discovery discovery(const worker::WorkerConfig& config, const Confidential& confidential) {
@@ -163,6 +176,7 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
                        .max_module_bytes = config.max_module_bytes});
   runtime::WasmtimeRuntime runtime(engine);
   if (!confidential.refused()) wasm::wipe_freed_memory(true);
+  TRY_ASSIGN(const auto external, make_external_runtime(config, log));
 
   const std::string base = propeller::base_topic(config.tenant_id, config.channel_id);
   worker::Node node(base);
@@ -173,7 +187,9 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight});
   worker::Heartbeat heartbeat(*session, std::move(beat));
   // Last, so that it ends first: its last answers still go through all of the above.
-  worker::Worker worker(worker_options(config, confidential), node, modules, runtime, clock, log);
+  auto options_of_worker = worker_options(config, confidential);
+  options_of_worker.external_runtime = external.get();
+  worker::Worker worker(std::move(options_of_worker), node, modules, runtime, clock, log);
   node.attach(worker, outbox, heartbeat);
 
   log.info("worker starts", {{"proplet_id", config.entity_id},

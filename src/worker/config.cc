@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "propeller/session.h"
+#include "runtime/external_arguments.h"
 
 namespace proplet::worker {
 namespace {
@@ -139,6 +140,12 @@ void collect_system_info(WorkerConfig& config, const Input& input) {
   config.collect_system_info = !is_falsy(input.value);
 }
 
+void external_allowed_args(WorkerConfig& config, const Input& input) {
+  config.external_allowed_args = split(input.value, ',', true);
+  const auto checked = runtime::AllowedArguments::make(config.external_allowed_args, {});
+  if (!checked) input.reject(checked.error().message());
+}
+
 void layer_store(WorkerConfig& config, const Input& input) { config.layer_store_path = input.value; }
 
 void oci_pull(WorkerConfig& config, const Input& input) {
@@ -234,8 +241,15 @@ constexpr auto kSettings = std::to_array<Setting>({
      integer<&C::drain, 0, 3600>},
     {{"PROPLET_DIRS", "", "Colon-separated directories that every guest gets under the same path.", false},
      list<&C::dirs, ':', false>},
-    {{"PROPLET_EXTERNAL_WASM_RUNTIME", "", "Not in this version: plain tasks are refused while it is set.", false},
+    {{"PROPLET_EXTERNAL_WASM_RUNTIME", "",
+      "Program that plain tasks run in, such as wasmtime: a path, or a name looked up in PATH; see "
+      "docs/external-runtimes.md.",
+      false},
      text<&C::external_runtime>},
+    {{"PROPLET_EXTERNAL_ALLOWED_ARGS", "",
+      "Comma-separated flags that tasks may give it besides the harmless ones: FLAG, FLAG= for any value, FLAG=VALUE.",
+      false},
+     external_allowed_args},
 
     {{"PROPLET_MAX_MODULE_BYTES", "104857600", "Largest module.", false},
      integer<&C::max_module_bytes, 1, std::uint64_t{1} << 32>},

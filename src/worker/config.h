@@ -67,6 +67,7 @@ struct WorkerConfig {
 
   // Guests
   std::string external_runtime;
+  std::vector<std::string> external_allowed_args;
   std::vector<std::string> dirs;
   std::size_t max_tasks = 64;
   std::size_t max_queue = 1024;

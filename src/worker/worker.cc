@@ -175,10 +175,6 @@ void Worker::confirm_daemon(const Task& daemon, steady_clock::time_point receive
 Status Worker::supports(const propeller::StartCommand& command) const {
   if (command.encrypted && options_.encrypted_refused) return fail(*options_.encrypted_refused);
   if (command.latent) return fail(Code::unsupported, "latent tasks are not supported by this runtime");
-  if (!command.encrypted && !options_.external_runtime.empty()) {
-    return fail(Code::unsupported, "the external runtime {} (PROPLET_EXTERNAL_WASM_RUNTIME) is not supported",
-                options_.external_runtime);
-  }
   return {};
 }
 
@@ -253,11 +249,31 @@ Result<runtime::Outcome> Worker::execute(const TaskPointer& task) {
   TRY_ASSIGN(const auto request, run_request(task->command));
   TRY_ASSIGN(auto module, modules_.fetch(module_request(task->command), &task->stages, stop));
   if (stop.stop_requested()) return fail(stopped(task->command.id));
+  runtime::Runtime& runtime = runs_outside(task->command) ? *options_.external_runtime : runtime_;
+  TRY(runtime.accepts(module, request));
   if (task->command.daemon) answer(task, runtime::Outcome());
-  return runtime_.run(std::move(module), request, &task->stages, stop);
+  return runtime.run(std::move(module), request, &task->stages, stop);
+}
+
+bool Worker::runs_outside(const propeller::StartCommand& command) const {
+  return !command.encrypted && options_.external_runtime != nullptr;
+}
+
+// An external runtime reads `cli_args` itself; its guests get the directories that are named there.
+runtime::RunRequest Worker::external_request(const propeller::StartCommand& command) const {
+  runtime::RunRequest request;
+  request.task_id = command.id;
+  request.function = command.name;
+  request.arguments = command.inputs;
+  request.cli_args = command.cli_args;
+  request.environment = command.env;
+  request.environment.try_emplace("PROPLET_ID", options_.proplet_id);
+  request.limits = options_.limits;
+  return request;
 }
 
 Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& command) const {
+  if (runs_outside(command)) return external_request(command);
   TRY_ASSIGN(auto arguments, parse_cli_arguments(command.cli_args));
   runtime::RunRequest request;
   request.task_id = command.id;

@@ -53,8 +53,9 @@ struct WorkerOptions {
   std::vector<std::string> dirs;  // host paths that every guest gets
   // Why encrypted tasks are refused; none: they run.
   std::optional<Error> encrypted_refused;
-  std::string tee_kind;          // "sample", "tdx" ...; empty: none
-  std::string external_runtime;  // not supported in this version: its tasks are refused
+  std::string tee_kind;  // "sample", "tdx" ...; empty: none
+  // Where plain tasks run; none: in this process, as encrypted ones always do. Outlives the worker.
+  runtime::Runtime* external_runtime = nullptr;
 };
 
 class Worker {
@@ -91,6 +92,8 @@ class Worker {
   void work(const std::stop_token& stop);
   void run(const TaskPointer& task);
   Result<runtime::Outcome> execute(const TaskPointer& task);
+  [[nodiscard]] bool runs_outside(const propeller::StartCommand& command) const;
+  [[nodiscard]] runtime::RunRequest external_request(const propeller::StartCommand& command) const;
   [[nodiscard]] Result<runtime::RunRequest> run_request(const propeller::StartCommand& command) const;
   void cancel(const TaskPointer& task);
   void finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome);

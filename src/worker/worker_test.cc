@@ -81,6 +81,10 @@ class FakeModules final : public module::ModuleSource {
 // Does what the task's function name says.
 class FakeRuntime final : public runtime::Runtime {
  public:
+  [[nodiscard]] Status accepts(const module::Module& /*module*/, const runtime::RunRequest& request) const override {
+    if (request.function == "refused") return fail(Code::cli_argument_refused, "no");
+    return {};
+  }
   Result<runtime::Outcome> run(module::Module /*module*/, const runtime::RunRequest& request,
                                StageObserver* /*observer*/, std::stop_token stop) override {
     {
@@ -220,9 +224,31 @@ TEST_F(WorkerTest, RefusesEncryptedTasksWithTheReasonItWasGiven) {
   EXPECT_EQ(modules_.fetching, 0);
 }
 
-TEST_F(WorkerTest, RefusesPlainTasksForAnExternalRuntime) {
-  options_.external_runtime = "wasmtime";
-  EXPECT_THAT(error_of({}), HasSubstr("UNSUPPORTED: the external runtime wasmtime"));
+TEST_F(WorkerTest, GivesPlainTasksToTheExternalRuntimeWithTheirFlagsAsTheyAre) {
+  FakeRuntime external;
+  options_.external_runtime = &external;
+  start({.more = R"(,"cli_args":["-S","nn","--env","A=b"],"env":{"C":"d"},"inputs":["1"])"});
+  EXPECT_EQ(only_answer().results, "30");
+  EXPECT_EQ(runtime_.running, 0);
+  const auto request = external.last();
+  EXPECT_EQ(request.cli_args, (std::vector<std::string>{"-S", "nn", "--env", "A=b"}));
+  EXPECT_EQ(request.environment, (std::map<std::string, std::string>{{"C", "d"}, {"PROPLET_ID", "me"}}));
+  EXPECT_EQ(request.arguments, std::vector<std::string>{"1"});
+}
+
+TEST_F(WorkerTest, NeverGivesEncryptedTasksToTheExternalRuntime) {
+  FakeRuntime external;
+  options_.external_runtime = &external;
+  start({.more = R"(,"encrypted":true)"});
+  EXPECT_EQ(only_answer().results, "30");
+  EXPECT_EQ(external.running, 0);
+  EXPECT_EQ(runtime_.running, 1);
+}
+
+TEST_F(WorkerTest, TellsADaemonThatItsRuntimeRefusesIt) {
+  start({.name = "refused", .more = R"(,"daemon":true)"});
+  EXPECT_EQ(only_answer().error, "CLI_ARGUMENT_REFUSED: no");
+  EXPECT_EQ(runtime_.running, 0);
 }
 
 TEST_F(WorkerTest, RefusesAResultThatFitsIntoNoMessage) {

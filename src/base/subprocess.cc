@@ -90,7 +90,7 @@ struct Slate {
 // A vfork: forking would copy the page tables of a process that may have many guests. Nothing else in this function,
 // as it returns twice.
 [[gnu::noinline]] pid_t launch(const Slate& slate) {
-  const pid_t pid = ::vfork();
+  const pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): posix_spawn cannot set PR_SET_PDEATHSIG
   if (pid == 0) become(slate);
   return pid;
 }

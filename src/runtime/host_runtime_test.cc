@@ -56,7 +56,7 @@ TEST_F(HostRuntimeTest, GivesStdoutUnchangedAsTheResult) {
 }
 
 TEST_F(HostRuntimeTest, HandsTheModuleOverInMemory) {
-  const auto outcome = run("echo \"$*\"; for file; do test -e $file && cat $file; done", "the module");
+  const auto outcome = run("echo \"$*\"; for file; do if test -e $file; then cat $file; fi; done", "the module");
   ASSERT_TRUE(outcome.has_value()) << outcome.error().text();
   EXPECT_EQ(outcome->result, "run --invoke add /proc/self/fd/3 1 2\nthe module");
 }

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import subprocess
 import time
 
 import components
@@ -12,8 +13,10 @@ import pytest
 
 import stack as s
 
-MISBEHAVING = pathlib.Path(__file__).resolve().parents[1] / "support" / "misbehaving_runtime.py"
-WASMTIME = pathlib.Path(os.environ["PROPLET_WASMTIME"])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MISBEHAVING = ROOT / "tests" / "support" / "misbehaving_runtime.py"
+WASMTIME = os.environ.get("PROPLET_WASMTIME") or subprocess.run(
+    [ROOT / "scripts" / "build-wasmtime-cli.sh", "--print-path"], check=True, capture_output=True, text=True).stdout.strip()
 CORE = b"\0asm\x01\0\0\0"
 FILE = "/proc/self/fd/3"
 

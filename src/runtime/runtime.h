@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/run_gauge.h"
 #include "base/stage.h"
 #include "module/module.h"
 
@@ -41,6 +42,7 @@ struct RunRequest {
   std::map<std::string, std::string> environment;
   std::vector<Directory> directories;
   Limits limits;
+  RunGauge* gauge = nullptr;  // for whoever watches the run; the runtime attaches to it while the guest runs
 };
 
 // A finished run. A guest that traps or exits with a code other than 0 is an Error instead.

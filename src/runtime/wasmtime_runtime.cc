@@ -23,6 +23,7 @@ wasm::RunSpec environment_of(const RunRequest& request) {
   spec.memory_bytes = request.limits.memory_bytes;
   spec.time = request.limits.time;
   spec.output_bytes = request.limits.output_bytes;
+  spec.gauge = request.gauge;
   return spec;
 }
 
@@ -75,5 +76,7 @@ Result<Outcome> WasmtimeRuntime::run(module::Module module, const RunRequest& re
   if (!result) return fail(std::move(result.error()).at(Stage::run));
   return outcome_of(std::move(*result), spec->function == kCommand);
 }
+
+wasm::ModuleCache::Counts WasmtimeRuntime::cache_counts() const { return cache_.counts(); }
 
 }  // namespace proplet::runtime

@@ -19,6 +19,8 @@ class WasmtimeRuntime final : public Runtime {
   Result<Outcome> run(module::Module module, const RunRequest& request, StageObserver* observer,
                       std::stop_token stop) override;
 
+  [[nodiscard]] wasm::ModuleCache::Counts cache_counts() const;
+
  private:
   wasm::Engine& engine_;
   wasm::ModuleCache cache_;

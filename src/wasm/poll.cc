@@ -61,6 +61,7 @@ void wait_until(SteadyTime end, RunState& state) {
   std::mutex mutex;
   std::condition_variable_any wake;  // a stop request wakes it
   std::unique_lock lock(mutex);
+  state.publish_memory();
   {
     const Ticker::Pause pause(state.ticker);
     wake.wait_until(lock, state.stop, limit, [] { return false; });

@@ -1,5 +1,7 @@
 #include "wasm/run.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 #include "wasm/core.h"
@@ -14,7 +16,9 @@ namespace {
 // Called on the guest's thread at every tick.
 wasmtime_error_t* at_tick(wasmtime_context_t*, void* data, std::uint64_t* ticks,
                           wasmtime_update_deadline_kind_t* kind) {
-  if (static_cast<RunState*>(data)->must_end()) return wasmtime_error_new("interrupted");
+  auto& state = *static_cast<RunState*>(data);
+  state.publish_memory();
+  if (state.must_end()) return wasmtime_error_new("interrupted");
   *ticks = 1;
   *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
   return nullptr;
@@ -71,28 +75,52 @@ Status check_call(const Module& module, const RunSpec& spec) {
   return {};
 }
 
+// Made on the guest's thread; read from others while that thread runs the guest.
+class GuestUsage final : public UsageSource {
+ public:
+  explicit GuestUsage(const RunState& state) : state_(state) {
+    known_ = ::pthread_getcpuclockid(::pthread_self(), &clock_) == 0;
+  }
+
+  [[nodiscard]] Usage usage() const override {
+    Usage usage;
+    usage.memory_bytes = state_.memory_bytes.load(std::memory_order_relaxed);
+    usage.threads = 1;
+    timespec now{};
+    if (known_ && ::clock_gettime(clock_, &now) == 0) {
+      usage.cpu_time = std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) - state_.cpu_start;
+    }
+    return usage;
+  }
+
+ private:
+  const RunState& state_;
+  clockid_t clock_{};
+  bool known_ = false;
+};
+
 // One store with one instance, used up by one call.
 class Execution {
  public:
   Execution(Engine::Core& core, const Module& module, const RunSpec& spec, std::stop_token stop)
       : core_(core), module_(module), spec_(spec), state_(core.ticker, std::move(stop), spec.time, spec.output_bytes) {
-    limits_.limit_bytes = spec.memory_bytes;
-    limits_.instances = 1;
-    limits_.memories = 1;
-    limits_.tables = 4;
+    state_.limits.limit_bytes = spec.memory_bytes;
+    state_.limits.instances = 1;
+    state_.limits.memories = 1;
+    state_.limits.tables = 4;
   }
 
   Result<RunResult> run() {
     TRY(prepare());
     {
       const Ticker::Guard ticks(core_.ticker);
-      TRY(execute());
+      TRY(execute_watched());
     }
     RunResult result;
     result.value = value_;
     result.standard_output = state_.standard_output.text();
     result.standard_error = state_.standard_error.text();
-    result.measurements = {limits_.peak_bytes, thread_cpu_time() - state_.cpu_start};
+    result.measurements = {state_.limits.peak_bytes, thread_cpu_time() - state_.cpu_start};
     return result;
   }
 
@@ -102,7 +130,7 @@ class Execution {
     TRY_ASSIGN(WasiConfigHandle wasi, new_wasi_config(spec_, state_));
     store_.reset(wasmtime_store_new(core_.engine.get(), &state_, nullptr));
     context_ = wasmtime_store_context(store_.get());
-    wtx_store_limits(store_.get(), &limits_);
+    wtx_store_limits(store_.get(), &state_.limits);
     const ErrorHandle error(wasmtime_context_set_wasi(context_, wasi.release()));
     if (error) return fail(Code::internal, "cannot set up WASI: {}", text_of(*error));
     // Also counts for the start function, which runs during instantiation.
@@ -111,8 +139,18 @@ class Execution {
     return {};
   }
 
+  Status execute_watched() {
+    if (spec_.gauge == nullptr) return execute();
+    const GuestUsage usage(state_);
+    const RunGauge::Attachment attachment(spec_.gauge, usage);
+    auto status = execute();
+    state_.publish_memory();
+    return status;
+  }
+
   Status execute() {
     TRY(instantiate());
+    state_.publish_memory();
     if (state_.exit_code) return {};
     // A reactor's set-up function; instantiation does not call it (WASI application ABI).
     if (spec_.function != "_initialize" && module_.find_function("_initialize") != nullptr) {
@@ -130,7 +168,7 @@ class Execution {
     answer.error.reset(
         wasmtime_instance_pre_instantiate(module_.handles().instance_pre.get(), context_, &instance_, &trap));
     answer.trap.reset(trap);
-    return verdict(answer, state_, limits_);
+    return verdict(answer, state_, state_.limits);
   }
 
   Status call(const std::string& name, const std::vector<wasmtime_val_t>& values) {
@@ -146,7 +184,7 @@ class Execution {
                                           results.size(), &trap));
     answer.trap.reset(trap);
     if (!answer.error && !answer.trap) take_value(results);
-    return verdict(answer, state_, limits_);
+    return verdict(answer, state_, state_.limits);
   }
 
   void take_value(std::vector<wasmtime_val_t>& results) {
@@ -158,7 +196,6 @@ class Execution {
   const Module& module_;
   const RunSpec& spec_;
   RunState state_;
-  wtx_limits_t limits_{};
   StoreHandle store_;  // after what it points to, so that it goes first
   wasmtime_context_t* context_ = nullptr;
   wasmtime_instance_t instance_{};

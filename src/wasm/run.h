@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/run_gauge.h"
 #include "wasm/module.h"
 
 namespace proplet::wasm {
@@ -39,6 +40,7 @@ struct RunSpec {
   std::uint64_t memory_bytes = std::uint64_t{256} << 20;  // sum of all linear memories and tables
   std::optional<std::chrono::milliseconds> time;
   std::size_t output_bytes = std::size_t{1} << 20;  // kept of stdout, and of stderr
+  RunGauge* gauge = nullptr;                        // tells CPU time and memory of the guest while it runs
 };
 
 struct Measurements {

@@ -1,8 +1,10 @@
 // What one run and the host functions that its guest calls share. For this folder only.
 //
-// It is the store's data pointer, lives on the stack of the running thread, and is used by that thread alone.
+// It is the store's data pointer, lives on the stack of the running thread, and is used by that thread alone, but for
+// `memory_bytes`.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
@@ -11,6 +13,7 @@
 
 #include "base/bounded_output.h"
 #include "wasm/ticker.h"
+#include "wasm/wtx.h"
 
 namespace proplet::wasm {
 
@@ -43,6 +46,9 @@ struct RunState {
     return interruption != Interruption::none;
   }
 
+  // To be called where the guest may stay for long: at ticks and before waits.
+  void publish_memory() { memory_bytes.store(limits.used_bytes, std::memory_order_relaxed); }
+
   Ticker& ticker;
   std::stop_token stop;
   SteadyTime start = std::chrono::steady_clock::now();
@@ -52,6 +58,8 @@ struct RunState {
   std::optional<std::uint32_t> exit_code;  // of proc_exit
   BoundedOutput standard_output;
   BoundedOutput standard_error;
+  wtx_limits_t limits{};
+  std::atomic<std::uint64_t> memory_bytes = 0;  // of `limits`, for other threads
 };
 
 }  // namespace proplet::wasm

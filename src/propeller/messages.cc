@@ -153,6 +153,12 @@ void read_image(Reader& reader, StartCommand& command) {
   command.image_url = reference;
 }
 
+MonitoringProfile read_monitoring(const json::object& object, bool daemon) {
+  const json::value* profile = object.if_contains("monitoring_profile");
+  if (profile == nullptr || !profile->is_object()) return MonitoringProfile::standard(daemon);
+  return read_monitoring_profile(profile->get_object(), daemon);
+}
+
 void validate(Reader& reader, const StartCommand& command) {
   const bool has_image = !command.image_url.empty();
   const bool has_file = !command.file_base64.empty();
@@ -235,6 +241,7 @@ Parsed<StartCommand> parse_start(ByteView payload, std::size_t limit) {
   command.latent = reader.flag("latent");
   command.encrypted = reader.flag("encrypted");
   command.kbs_resource_path = reader.text("kbs_resource_path");
+  command.monitoring = read_monitoring(*object, command.daemon);
   const json::value* report = object->if_contains("report");
   command.report_stages = report != nullptr && report->is_string() && report->get_string() == "stages";
   validate(reader, command);

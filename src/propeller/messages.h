@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "propeller/metrics_messages.h"
 
 namespace proplet::propeller {
 
@@ -46,6 +47,7 @@ struct StartCommand {
   bool latent = false;
   bool encrypted = false;
   std::string kbs_resource_path;
+  MonitoringProfile monitoring;
   Target target;
   // Our own extension, `"report": "stages"`: the result message then tells the time of each stage.
   bool report_stages = false;

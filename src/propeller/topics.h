@@ -8,6 +8,8 @@ namespace proplet::propeller {
 
 inline constexpr std::string_view kCreateTopic = "control/proplet/create";
 inline constexpr std::string_view kAliveTopic = "control/proplet/alive";
+inline constexpr std::string_view kMetricsTopic = "control/proplet/metrics";
+inline constexpr std::string_view kTaskMetricsTopic = "control/proplet/task_metrics";
 inline constexpr std::string_view kResultsTopic = "control/proplet/results";
 inline constexpr std::string_view kInvokeResultsTopic = "control/proplet/invoke_results";
 inline constexpr std::string_view kStartTopic = "control/manager/start";

@@ -2,7 +2,7 @@
 //
 //   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
 //                             |        `-> WasmtimeRuntime -> Engine, or HostRuntime -> another program
-//                             `-> Outbox, Heartbeat
+//                             `-> Outbox, Heartbeat, Monitoring (which observes the worker as well)
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -15,6 +15,7 @@
 #include "module/blob_store.h"
 #include "module/image_opener.h"
 #include "module/sources.h"
+#include "monitoring.h"
 #include "oci/registry.h"
 #include "propeller/topics.h"
 #include "runtime/host_runtime.h"
@@ -186,11 +187,22 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   TRY_ASSIGN(const auto session, propeller::MqttSession::make(std::move(options), node, log, random));
   propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight});
   worker::Heartbeat heartbeat(*session, std::move(beat));
-  // Last, so that it ends first: its last answers still go through all of the above.
+  Monitoring monitoring(config, confidential.tee(), *session, clock, random, log);
+  node.observe_connections(monitoring.observer());
+  // Late, so that it ends early: its last answers still go through all of the above.
   auto options_of_worker = worker_options(config, confidential);
   options_of_worker.external_runtime = external.get();
-  worker::Worker worker(std::move(options_of_worker), node, modules, runtime, clock, log);
+  worker::Worker worker(std::move(options_of_worker), node, modules, runtime, clock, log, &monitoring.observer());
   node.attach(worker, outbox, heartbeat);
+  const auto endpoint = monitoring.serve(config, [&] {
+    const auto [running, queued] = worker.counts();
+    const auto cache = runtime.cache_counts();
+    return telemetry::Load{.running = running,
+                           .queued = queued,
+                           .outbox_pending = outbox.pending(),
+                           .cache_hits = cache.hits,
+                           .cache_misses = cache.compilations};
+  });
 
   log.info("worker starts", {{"proplet_id", config.entity_id},
                              {"broker", config.mqtt_address},

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <optional>
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
 #include "base/fd.h"
+#include "net/url.h"
 #include "propeller/session.h"
 #include "runtime/external_arguments.h"
 
@@ -148,6 +150,21 @@ void external_allowed_args(WorkerConfig& config, const Input& input) {
 
 void layer_store(WorkerConfig& config, const Input& input) { config.layer_store_path = input.value; }
 
+void otel_url(WorkerConfig& config, const Input& input) {
+  if (input.value.empty()) return;
+  if (const auto url = net::Url::parse(input.value); !url) return input.reject(url.error().message());
+  config.otel_url = input.value;
+}
+
+void trace_ratio(WorkerConfig& config, const Input& input) {
+  if (input.value.empty()) return;
+  double ratio = 0;
+  const char* end = input.value.data() + input.value.size();
+  const auto parsed = std::from_chars(input.value.data(), end, ratio);
+  if (parsed.ec != std::errc() || parsed.ptr != end || std::isnan(ratio)) return input.warn("not a number");
+  config.trace_ratio = std::clamp(ratio, 0.0, 1.0);
+}
+
 void oci_pull(WorkerConfig& config, const Input& input) {
   const std::string mode = lower(input.value);
   if (mode.empty() || mode == "auto") return;
@@ -209,12 +226,18 @@ constexpr auto kSettings = std::to_array<Setting>({
 
     {{"PROPLET_LIVELINESS_INTERVAL", "4", "Seconds between heartbeats; a Manager gives up after 10.", false},
      integer<&C::liveliness_interval, 1, kMaxSeconds>},
-    {{"PROPLET_METRICS_INTERVAL", "10", "Accepted; no effect in this version.", false},
+    {{"PROPLET_METRICS_INTERVAL", "10", "Seconds between messages to the Manager about this worker; 0: none.", false},
      integer<&C::metrics_interval, 0, kMaxSeconds>},
-    {{"PROPLET_ENABLE_MONITORING", "true", "Accepted; no effect in this version.", false}, flag<&C::enable_monitoring>},
-    {{"PROPLET_METRICS_ENABLED", "true", "Accepted; no effect in this version.", false}, flag<&C::metrics_enabled>},
-    {{"PROPLET_METRICS_PORT", "9092", "Accepted; no effect in this version.", false},
-     integer<&C::metrics_port, 1, kMax16>},
+    {{"PROPLET_ENABLE_MONITORING", "true", "Tell the Manager what this worker and its tasks use.", false},
+     flag<&C::enable_monitoring>},
+    {{"PROPLET_METRICS_ENABLED", "true", "Serve /metrics and /health over HTTP.", false}, flag<&C::metrics_enabled>},
+    {{"PROPLET_METRICS_PORT", "9092", "Port of /metrics and /health.", false}, integer<&C::metrics_port, 1, kMax16>},
+    {{"PROPLET_METRICS_ADDRESS", "0.0.0.0", "Address to serve them on; 127.0.0.1 keeps them on this machine.", false},
+     text<&C::metrics_address>},
+    {{"PROPLET_OTEL_URL", "", "OpenTelemetry collector for traces, such as http://host:4318/v1/traces; empty: none.",
+      false},
+     otel_url},
+    {{"PROPLET_TRACE_RATIO", "0.0", "Share of tasks that are traced, from 0 to 1.", false}, trace_ratio},
     {{"PROPLET_DESCRIPTION", "", "Told to the Manager.", false}, text<&C::description>},
     {{"PROPLET_LOCATION", "", "Told to the Manager.", false}, text<&C::location>},
     {{"PROPLET_TAGS", "", "Comma-separated tags told to the Manager.", false}, list<&C::tags, ',', true>},
@@ -293,8 +316,6 @@ constexpr auto kSettings = std::to_array<Setting>({
     {{"PROPLET_HTTP_PROXY_PORT", "8222", "Accepted; no effect in this version.", false}, unused},
     {{"PROPLET_USB_ENABLED", "false", "Accepted; no effect in this version.", false}, unused},
     {{"PROPLET_PLUGIN_DIR", "", "Accepted; no effect in this version.", false}, unused},
-    {{"PROPLET_OTEL_URL", "", "Accepted; no effect in this version.", false}, unused},
-    {{"PROPLET_TRACE_RATIO", "0.0", "Accepted; no effect in this version.", false}, unused},
 });
 
 constexpr auto kInfos = [] {

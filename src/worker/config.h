@@ -61,7 +61,10 @@ struct WorkerConfig {
   bool collect_system_info = true;
   bool enable_monitoring = true;
   std::uint16_t metrics_port = 9092;
+  std::string metrics_address = "0.0.0.0";
   bool metrics_enabled = true;
+  std::string otel_url;
+  double trace_ratio = 0;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::json;
 

@@ -111,6 +111,25 @@ TEST(Config, TeeEnabledIsKeptAsItWas) {
   EXPECT_THAT(load_config(environment).problems, ElementsAre(HasSubstr("PROPLET_TEE: contradicts")));
 }
 
+TEST(Config, TheShareOfTracedTasksIsBounded) {
+  const std::pair<std::string_view, double> cases[] = {{"0.25", 0.25}, {"1", 1}, {"7", 1}, {"-0.5", 0}, {"", 0}};
+  for (const auto& [text, ratio] : cases) {
+    const auto loaded = load_with("PROPLET_TRACE_RATIO", text);
+    EXPECT_EQ(loaded.config.trace_ratio, ratio) << text;
+    EXPECT_THAT(loaded.warnings, IsEmpty());
+  }
+  for (const std::string_view text : {"nan", "half", "0.5x", "50%"}) {
+    const auto loaded = load_with("PROPLET_TRACE_RATIO", text);
+    EXPECT_EQ(loaded.config.trace_ratio, 0) << text;
+    EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("PROPLET_TRACE_RATIO"))) << text;
+  }
+}
+
+TEST(Config, ACollectorThatIsNoUrlIsAProblem) {
+  EXPECT_EQ(load_with("PROPLET_OTEL_URL", "http://c:4318/v1/traces").config.otel_url, "http://c:4318/v1/traces");
+  EXPECT_THAT(load_with("PROPLET_OTEL_URL", "c:4318").problems, ElementsAre(HasSubstr("PROPLET_OTEL_URL")));
+}
+
 TEST(Config, EveryProblemIsReportedAtOnce) {
   Environment environment = complete();
   environment["PROPLET_MQTT_ADDRESS"] = "host:port";

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/fd.h"
+#include "base/process_stats.h"
 
 namespace proplet::worker {
 namespace {
@@ -29,13 +30,6 @@ std::string local_address() {
   return text.data();
 }
 
-std::uint64_t total_memory() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_size = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_size <= 0) return 0;
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_size);
-}
-
 }  // namespace
 
 HostFacts collect_host_facts() {
@@ -43,7 +37,7 @@ HostFacts collect_host_facts() {
   facts.ip = local_address();
   facts.environment = access("/.dockerenv", F_OK) == 0 ? "docker" : "binary";
   facts.os = "linux";
-  facts.total_memory_bytes = total_memory();
+  facts.total_memory_bytes = machine_memory_bytes();
   utsname name{};
   if (uname(&name) == 0) {
     facts.hostname = name.nodename;

@@ -21,11 +21,13 @@ void Node::attach(Worker& worker, propeller::Outbox& outbox, Heartbeat& heartbea
 void Node::connected() {
   heartbeat_->connected();
   outbox_->connected();
+  if (observer_ != nullptr) observer_->connected();
 }
 
 void Node::disconnected() {
   outbox_->disconnected();
   heartbeat_->disconnected();
+  if (observer_ != nullptr) observer_->disconnected();
 }
 
 void Node::message(std::string_view topic, ByteView payload) {

@@ -10,6 +10,7 @@
 
 #include "propeller/outbox.h"
 #include "propeller/session.h"
+#include "telemetry/task_observer.h"
 #include "worker/heartbeat.h"
 #include "worker/worker.h"
 
@@ -23,6 +24,8 @@ class Node final : public propeller::SessionHandler, public ResultSink {
   [[nodiscard]] std::vector<std::string> subscriptions() const;
   // All must outlive the session's thread.
   void attach(Worker& worker, propeller::Outbox& outbox, Heartbeat& heartbeat);
+  // Told of connections too; before the session starts.
+  void observe_connections(telemetry::ConnectionObserver& observer) { observer_ = &observer; }
 
   void connected() override;
   void disconnected() override;
@@ -39,6 +42,7 @@ class Node final : public propeller::SessionHandler, public ResultSink {
   Worker* worker_ = nullptr;
   propeller::Outbox* outbox_ = nullptr;
   Heartbeat* heartbeat_ = nullptr;
+  telemetry::ConnectionObserver* observer_ = nullptr;
 };
 
 }  // namespace proplet::worker

@@ -23,6 +23,8 @@ struct Worker::Task {
   std::stop_source stop;
   StageRecorder stages;
   std::size_t queued_bytes = 0;
+  bool refused = false;
+  bool traced = false;
   // Guarded by the worker's mutex.
   bool answer_claimed = false;  // somebody answers or has answered
   bool answered = false;        // the sink has the answer
@@ -73,14 +75,25 @@ std::string loggable(const propeller::StartCommand& command, const Error& error)
 }  // namespace
 
 Worker::Worker(WorkerOptions options, ResultSink& sink, module::ModuleSource& modules, runtime::Runtime& runtime,
-               const Clock& clock, Log& log)
-    : options_(std::move(options)), sink_(sink), modules_(modules), runtime_(runtime), clock_(clock), log_(log) {}
+               const Clock& clock, Log& log, telemetry::TaskObserver* observer)
+    : options_(std::move(options)),
+      sink_(sink),
+      modules_(modules),
+      runtime_(runtime),
+      clock_(clock),
+      log_(log),
+      observer_(observer) {}
 
 Worker::~Worker() { shut_down(std::chrono::milliseconds(0)); }
 
 std::size_t Worker::task_count() const {
   const std::lock_guard lock(mutex_);
   return tasks_.size();
+}
+
+Worker::Counts Worker::counts() const {
+  const std::lock_guard lock(mutex_);
+  return {.running = running_, .queued = queue_.size()};
 }
 
 void Worker::start(ByteView payload) {
@@ -100,7 +113,7 @@ void Worker::start(ByteView payload) {
                               {"daemon", task->command.daemon}});
   Status admitted = supports(task->command);
   if (admitted) admitted = enqueue(task);
-  if (!admitted) finish(task, fail(std::move(admitted).error()));
+  if (!admitted) refuse(task, std::move(admitted).error());
 }
 
 void Worker::stop(ByteView payload) {
@@ -153,17 +166,23 @@ void Worker::answer_malformed(const propeller::MalformedCommand& malformed, cons
   if (!for_us || malformed.id.empty()) return;
 
   task->command.id = malformed.id;
-  if (enter(task)) finish(task, fail(malformed.error));
+  if (enter(task)) refuse(task, malformed.error);
 }
 
 // A second start of a task is a duplicate, and none of ours to answer, while the first one's answer is on its way.
 bool Worker::enter(const TaskPointer& task) {
-  const std::lock_guard lock(mutex_);
-  const auto [place, entered] = tasks_.try_emplace(task->command.id, task);
-  if (entered) return true;
-  log_.warn("start ignored: the task is already here", {{"task_id", task->command.id}});
-  if (place->second->answered) confirm_daemon(*place->second, task->received);
-  return false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto [place, entered] = tasks_.try_emplace(task->command.id, task);
+    if (!entered) {
+      log_.warn("start ignored: the task is already here", {{"task_id", task->command.id}});
+      if (place->second->answered) confirm_daemon(*place->second, task->received);
+      return false;
+    }
+  }
+  task->traced = observer_ != nullptr && observer_->task_started();
+  if (task->traced) task->stages.keep_spans();
+  return true;
 }
 
 // The mutex is held.
@@ -246,13 +265,34 @@ void Worker::run(const TaskPointer& task) {
 Result<runtime::Outcome> Worker::execute(const TaskPointer& task) {
   const std::stop_token stop = task->stop.get_token();
   if (stop.stop_requested()) return fail(stopped(task->command.id));
-  TRY_ASSIGN(const auto request, run_request(task->command));
+  TRY_ASSIGN(auto request, run_request(task->command));
   TRY_ASSIGN(auto module, modules_.fetch(module_request(task->command), &task->stages, stop));
   if (stop.stop_requested()) return fail(stopped(task->command.id));
   runtime::Runtime& runtime = runs_outside(task->command) ? *options_.external_runtime : runtime_;
   TRY(runtime.accepts(module, request));
+  if (observer_ != nullptr && module.source != "inline") observer_->module_fetched(module.bytes.size());
   if (task->command.daemon) answer(task, runtime::Outcome());
-  return runtime.run(std::move(module), request, &task->stages, stop);
+  return run_observed(*task, runtime, std::move(module), std::move(request), stop);
+}
+
+Result<runtime::Outcome> Worker::run_observed(Task& task, runtime::Runtime& runtime, module::Module module,
+                                              runtime::RunRequest request, const std::stop_token& stop) {
+  if (observer_ == nullptr || !observer_->watches(task.command.monitoring)) {
+    return runtime.run(std::move(module), request, &task.stages, stop);
+  }
+  struct Watch {
+    Watch(telemetry::TaskObserver& to_tell, const propeller::StartCommand& command) : observer(to_tell) {
+      observer.run_started(command.id, command.monitoring, gauge);
+    }
+    ~Watch() { observer.run_ended(gauge); }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+    telemetry::TaskObserver& observer;
+    RunGauge gauge;
+  } watch(*observer_, task.command);
+  request.gauge = &watch.gauge;
+  return runtime.run(std::move(module), request, &task.stages, stop);
 }
 
 bool Worker::runs_outside(const propeller::StartCommand& command) const {
@@ -322,9 +362,15 @@ void Worker::cancel(const TaskPointer& task) {
   finish(task, fail(stopped(task->command.id)));
 }
 
+void Worker::refuse(const TaskPointer& task, Error error) {
+  task->refused = true;
+  finish(task, fail(std::move(error)));
+}
+
 // The last thing the owner of a task does with it.
 void Worker::finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome) {
   log_finish(*task, outcome);
+  if (observer_ != nullptr) report_finish(*task, outcome);
   answer(task, outcome);
   const std::lock_guard lock(mutex_);
   task->done = true;
@@ -405,6 +451,21 @@ void Worker::log_finish(const Task& task, const Result<runtime::Outcome>& outcom
                               {"tee", tee},
                               {"error", loggable(task.command, outcome.error())}});
   }
+}
+
+void Worker::report_finish(const Task& task, const Result<runtime::Outcome>& outcome) {
+  const auto stages = task.stages.durations();
+  const auto spans = task.traced ? task.stages.spans() : std::vector<telemetry::StageSpan>();
+  observer_->task_finished({.task_id = task.command.id,
+                            .name = task.command.name,
+                            .encrypted = task.command.encrypted,
+                            .refused = task.refused,
+                            .traced = task.traced,
+                            .error = outcome ? nullptr : &outcome.error(),
+                            .received = task.received,
+                            .finished = clock_.steady_now(),
+                            .stages = stages,
+                            .spans = spans});
 }
 
 void Worker::shut_down(std::chrono::milliseconds drain) {

@@ -8,6 +8,8 @@
 // and it is about to run; how it ends goes to the log. Another start while it runs is no duplicate, as its Manager
 // waits for another answer: it is told again that the daemon runs.
 //
+// An observer, if there is one, is told what happens to tasks; it never decides anything.
+//
 // Thread-safe. The references given to the constructor must outlive the worker. The sink is called from any thread.
 #pragma once
 
@@ -30,6 +32,7 @@
 #include "module/module.h"
 #include "propeller/messages.h"
 #include "runtime/runtime.h"
+#include "telemetry/task_observer.h"
 #include "worker/delayed_queue.h"
 
 namespace proplet::worker {
@@ -61,7 +64,7 @@ struct WorkerOptions {
 class Worker {
  public:
   Worker(WorkerOptions options, ResultSink& sink, module::ModuleSource& modules, runtime::Runtime& runtime,
-         const Clock& clock, Log& log);
+         const Clock& clock, Log& log, telemetry::TaskObserver* observer = nullptr);
   // Stops all tasks at once.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -78,6 +81,11 @@ class Worker {
 
   // Queued, running and unanswered tasks.
   [[nodiscard]] std::size_t task_count() const;
+  struct Counts {
+    std::size_t running = 0;
+    std::size_t queued = 0;
+  };
+  [[nodiscard]] Counts counts() const;
 
  private:
   struct Task;
@@ -94,8 +102,11 @@ class Worker {
   Result<runtime::Outcome> execute(const TaskPointer& task);
   [[nodiscard]] bool runs_outside(const propeller::StartCommand& command) const;
   [[nodiscard]] runtime::RunRequest external_request(const propeller::StartCommand& command) const;
+  Result<runtime::Outcome> run_observed(Task& task, runtime::Runtime& runtime, module::Module module,
+                                        runtime::RunRequest request, const std::stop_token& stop);
   [[nodiscard]] Result<runtime::RunRequest> run_request(const propeller::StartCommand& command) const;
   void cancel(const TaskPointer& task);
+  void refuse(const TaskPointer& task, Error error);
   void finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
   void answer(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
   void forget_if_over(const TaskPointer& task);
@@ -103,6 +114,7 @@ class Worker {
                                                         const Result<runtime::Outcome>& outcome) const;
   [[nodiscard]] bool fits(const std::string& result) const;
   void log_finish(const Task& task, const Result<runtime::Outcome>& outcome);
+  void report_finish(const Task& task, const Result<runtime::Outcome>& outcome);
 
   WorkerOptions options_;
   ResultSink& sink_;
@@ -110,6 +122,7 @@ class Worker {
   runtime::Runtime& runtime_;
   const Clock& clock_;
   Log& log_;
+  telemetry::TaskObserver* observer_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any work_ready_;

@@ -115,6 +115,67 @@ class FakeRuntime final : public runtime::Runtime {
   runtime::RunRequest last_;
 };
 
+// Keeps what it is told. Watches the runs of tasks with monitoring, traces all.
+class Observations final : public telemetry::TaskObserver {
+ public:
+  struct Finished {
+    std::string id;
+    std::string code;  // "OK" without an error
+    bool refused;
+    bool encrypted;
+    std::set<Stage> stages;
+    std::size_t spans;
+  };
+
+  bool task_started() override {
+    ++started;
+    return true;
+  }
+  void module_fetched(std::size_t) override { ++fetched; }
+  [[nodiscard]] bool watches(const propeller::MonitoringProfile& profile) const override { return profile.active(); }
+  void run_started(std::string_view task_id, const propeller::MonitoringProfile&, RunGauge& gauge) override {
+    const std::lock_guard lock(mutex_);
+    runs_.emplace_back(task_id);
+    gauges_.insert(&gauge);
+  }
+  void run_ended(RunGauge& gauge) override {
+    const std::lock_guard lock(mutex_);
+    gauges_.erase(&gauge);
+  }
+  void task_finished(const telemetry::TaskReport& report) override {
+    std::set<Stage> stages;
+    for (const auto& [stage, time] : report.stages) stages.insert(stage);
+    const std::lock_guard lock(mutex_);
+    EXPECT_TRUE(report.traced);
+    EXPECT_LE(report.received, report.finished);
+    finished_.push_back({std::string(report.task_id),
+                         std::string(report.error == nullptr ? "OK" : report.error->code_name()), report.refused,
+                         report.encrypted, stages, report.spans.size()});
+  }
+
+  std::vector<Finished> finished() {
+    const std::lock_guard lock(mutex_);
+    return finished_;
+  }
+  std::vector<std::string> runs() {
+    const std::lock_guard lock(mutex_);
+    return runs_;
+  }
+  std::size_t open_runs() {
+    const std::lock_guard lock(mutex_);
+    return gauges_.size();
+  }
+
+  std::atomic<int> started = 0;
+  std::atomic<int> fetched = 0;
+
+ private:
+  std::mutex mutex_;
+  std::vector<Finished> finished_;
+  std::vector<std::string> runs_;
+  std::set<const RunGauge*> gauges_;
+};
+
 void wait_until_positive(const std::atomic<int>& count) {
   while (count == 0) count.wait(0);
 }
@@ -141,7 +202,9 @@ class WorkerTest : public testing::Test {
   }
 
   Worker& worker() {
-    if (!worker_) worker_ = std::make_unique<Worker>(options_, answers_, modules_, runtime_, clock_, log_);
+    if (!worker_) {
+      worker_ = std::make_unique<Worker>(options_, answers_, modules_, runtime_, clock_, log_, &observations_);
+    }
     return *worker_;
   }
   void start(const TaskText& task) { worker().start(bytes_of(start_text(task))); }
@@ -168,6 +231,7 @@ class WorkerTest : public testing::Test {
   Answers answers_;
   FakeModules modules_;
   FakeRuntime runtime_;
+  Observations observations_;
   std::unique_ptr<Worker> worker_;
 };
 
@@ -432,6 +496,61 @@ TEST_F(WorkerTest, ShuttingDownLetsTasksFinishThenStopsTheRestAndAnswersAll) {
   EXPECT_THAT(answers_.wait(4).back().error.value_or(""), StartsWith("TASK_LIMIT_REACHED"));
 }
 
+TEST_F(WorkerTest, TellsItsObserverHowATaskWent) {
+  start({});
+  only_answer();
+  const auto finished = observations_.finished();
+  ASSERT_EQ(finished.size(), 1U);
+  EXPECT_EQ(finished[0].code, "OK");
+  EXPECT_FALSE(finished[0].refused || finished[0].encrypted);
+  EXPECT_TRUE(finished[0].stages.contains(Stage::decode) && finished[0].stages.contains(Stage::pull));
+  EXPECT_EQ(finished[0].spans, 2U);  // admit and pull; when it was decoded nobody knew that it would be traced
+  EXPECT_EQ(observations_.fetched, 1);
+  EXPECT_THAT(observations_.runs(), testing::ElementsAre("t"));
+  EXPECT_NE(runtime_.last().gauge, nullptr);
+}
+
+TEST_F(WorkerTest, TellsItsObserverOfEveryTaskOnceWithItsCode) {
+  options_.encrypted_refused = Error(Code::tee_unavailable, "none");
+  start({.id = "trap", .name = "trap"});
+  start({.id = "missing", .image = "missing"});
+  start({.id = "encrypted", .more = R"(,"encrypted":true)"});
+  start({.id = "malformed", .image = ""});
+  start({.id = "other", .more = R"(,"proplet_id":"somebody")"});
+  answers_.wait(4);
+  worker().shut_down(kPatience);
+  std::map<std::string, Observations::Finished> by_id;
+  for (const auto& finished : observations_.finished()) EXPECT_TRUE(by_id.emplace(finished.id, finished).second);
+  ASSERT_EQ(by_id.size(), 4U);
+  EXPECT_EQ(observations_.started, 4);
+  EXPECT_EQ(by_id.at("trap").code, "GUEST_TRAP");
+  EXPECT_FALSE(by_id.at("trap").refused);
+  EXPECT_EQ(by_id.at("missing").code, "IMAGE_NOT_FOUND");
+  EXPECT_EQ(by_id.at("encrypted").code, "TEE_UNAVAILABLE");
+  EXPECT_TRUE(by_id.at("encrypted").refused && by_id.at("encrypted").encrypted);
+  EXPECT_EQ(by_id.at("malformed").code, "MESSAGE_INVALID");
+  EXPECT_TRUE(by_id.at("malformed").refused);
+}
+
+TEST_F(WorkerTest, HasNoGaugeForATaskThatNobodyWatches) {
+  start({.more = R"(,"monitoring_profile":{"enabled":false})"});
+  only_answer();
+  EXPECT_EQ(runtime_.last().gauge, nullptr);
+  EXPECT_TRUE(observations_.runs().empty());
+}
+
+TEST_F(WorkerTest, CountsWhatRunsAndWhatWaits) {
+  options_.max_tasks = 1;
+  start({.id = "1", .name = "block"});
+  wait_until_positive(runtime_.running);
+  start({.id = "2"});
+  EXPECT_EQ(worker().counts().running, 1U);
+  EXPECT_EQ(worker().counts().queued, 1U);
+  EXPECT_EQ(observations_.open_runs(), 1U);
+  worker().shut_down(0ms);
+  EXPECT_EQ(observations_.open_runs(), 0U);
+}
+
 // Every start that was let in is answered once, whatever else arrives at the same time.
 TEST_F(WorkerTest, EveryAcceptedStartIsAnsweredExactlyOnce) {
   options_.max_tasks = 8;
@@ -465,6 +584,9 @@ TEST_F(WorkerTest, EveryAcceptedStartIsAnsweredExactlyOnce) {
   for (const auto& answer : answers_.wait(0)) ++count[answer.task_id];
   EXPECT_EQ(count.size(), static_cast<std::size_t>(kThreads * kTasks));
   for (const auto& [id, answers] : count) EXPECT_EQ(answers, 1) << id;
+  EXPECT_EQ(observations_.finished().size(), count.size());
+  EXPECT_EQ(observations_.started, kThreads * kTasks);
+  EXPECT_EQ(observations_.open_runs(), 0U);
 }
 
 }  // namespace

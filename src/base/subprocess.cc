@@ -19,6 +19,7 @@
 #include <system_error>
 
 #include "base/fd.h"
+#include "base/process_stats.h"
 
 namespace proplet {
 namespace {
@@ -258,7 +259,11 @@ Result<ProcessEnd> run_process(const ProcessSpec& spec, std::stop_token stop) {
                                 Stream(std::move(error.read), end.standard_error)};
   std::string buffer(kReadBytes, '\0');
   const std::stop_callback on_stop(stop, [&wake] { ::eventfd_write(wake.get(), 1); });
-  TRY(watch(child, streams, spec, wake.get(), buffer));
+  {
+    const ProcessUsage usage(pid);
+    const RunGauge::Attachment attachment(spec.gauge, usage);
+    TRY(watch(child, streams, spec, wake.get(), buffer));
+  }
   // First the rest of the group, which would go on writing; what the program itself wrote is in the pipes by now.
   child.kill_group();
   for (Stream& stream : streams) stream.take(buffer);

@@ -18,6 +18,7 @@
 
 #include "base/bounded_output.h"
 #include "base/result.h"
+#include "base/run_gauge.h"
 
 namespace proplet {
 
@@ -31,6 +32,7 @@ struct ProcessSpec {
   int file = -1;                                    // a descriptor the program gets as kInheritedFile; -1: none
   std::size_t output_bytes = std::size_t{1} << 20;  // kept of stdout, and of stderr
   std::optional<std::chrono::milliseconds> time;    // none: as long as it likes
+  RunGauge* gauge = nullptr;                        // shows what the program uses while it runs; none: nobody looks
 };
 
 struct ProcessEnd {

@@ -82,6 +82,7 @@ Result<Outcome> HostRuntime::run(module::Module module, const RunRequest& reques
     spec.file = file.get();
     spec.output_bytes = request.limits.output_bytes;
     spec.time = request.limits.time;
+    spec.gauge = request.gauge;
     return run_program(spec, std::move(stop));
   };
   auto result = outcome();

@@ -2,8 +2,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/encoding.h"
@@ -133,6 +136,29 @@ TEST(Random, UuidsAreVersionFourAndDiffer) {
 TEST(Clock, FormatsNanosecondsAsGoDoes) {
   const auto time = std::chrono::system_clock::time_point(std::chrono::nanoseconds(1767225600'000005000));
   EXPECT_EQ(rfc3339(time), "2026-01-01T00:00:00.000005000Z");
+}
+
+TEST(StopSignals, AHangupCallsAndDoesNotStop) {
+  std::stop_source stop;
+  StopSignals signals(stop, StopSignals::Hangup::calls);
+  ::kill(::getpid(), SIGHUP);  // before anybody cares
+  std::atomic<int> calls = 0;
+  signals.on_hangup([&] {
+    ++calls;
+    calls.notify_all();
+  });
+  while (calls == 0) {
+    ::kill(::getpid(), SIGHUP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  signals.on_hangup({});
+  const int before = calls;
+  ::kill(::getpid(), SIGHUP);
+  EXPECT_FALSE(stop.stop_requested());
+  EXPECT_EQ(calls, before);
+  ::kill(::getpid(), SIGTERM);
+  wait_for_stop(stop.get_token());
+  EXPECT_TRUE(stop.stop_requested());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <mutex>
 #include <system_error>
+#include <utility>
 
 namespace proplet {
 namespace {
@@ -22,22 +23,13 @@ constexpr const char* kUnwantedVariables[] = {
 
 constexpr timespec kPollInterval{.tv_sec = 0, .tv_nsec = 50'000'000};
 
-sigset_t stop_signals() {
+sigset_t signals_of(StopSignals::Hangup hangup) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  if (hangup == StopSignals::Hangup::calls) sigaddset(&signals, SIGHUP);
   return signals;
-}
-
-void wait_for_signals(const std::stop_token& end, std::stop_source& stop) {
-  const sigset_t signals = stop_signals();
-  while (!end.stop_requested()) {
-    const int signal = ::sigtimedwait(&signals, nullptr, &kPollInterval);
-    if (signal < 0) continue;
-    if (stop.stop_requested()) ::_exit(128 + signal);
-    stop.request_stop();
-  }
 }
 
 }  // namespace
@@ -50,6 +42,7 @@ Status harden_process() {
   for (const char* name : kUnwantedVariables) ::unsetenv(name);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGCHLD, SIG_DFL);  // ignored, as some parents leave it, the exit status of children would be lost
+  ::signal(SIGXFSZ, SIG_IGN);
   return {};
 }
 
@@ -60,10 +53,34 @@ void wait_for_stop(const std::stop_token& stop) {
   never.wait(lock, stop, [] { return false; });
 }
 
-StopSignals::StopSignals(std::stop_source stop) {
-  const sigset_t signals = stop_signals();
+StopSignals::StopSignals(std::stop_source stop, Hangup hangup) {
+  const sigset_t signals = signals_of(hangup);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  thread_ = std::jthread([stop](const std::stop_token& end) mutable { wait_for_signals(end, stop); });
+  thread_ =
+      std::jthread([this, signals, stop](const std::stop_token& end) mutable { wait_for_signals(signals, end, stop); });
+}
+
+void StopSignals::on_hangup(std::function<void()> action) {
+  const std::lock_guard lock(mutex_);
+  hangup_ = std::move(action);
+}
+
+void StopSignals::wait_for_signals(const sigset_t& signals, const std::stop_token& end, std::stop_source& stop) {
+  while (!end.stop_requested()) {
+    const int signal = ::sigtimedwait(&signals, nullptr, &kPollInterval);
+    if (signal < 0) continue;
+    if (signal == SIGHUP) {
+      hang_up();
+      continue;
+    }
+    if (stop.stop_requested()) ::_exit(128 + signal);
+    stop.request_stop();
+  }
+}
+
+void StopSignals::hang_up() {
+  const std::lock_guard lock(mutex_);
+  if (hangup_) hangup_();
 }
 
 StopSignals::~StopSignals() = default;

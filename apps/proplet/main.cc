@@ -2,12 +2,13 @@
 //
 //   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
 //                             |        `-> WasmtimeRuntime -> Engine, or HostRuntime -> another program
-//                             `-> Outbox, Heartbeat, Monitoring (which observes the worker as well)
+//                             `-> Outbox -> Journal, Heartbeat, Monitoring (which observes the worker as well)
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/process.h"
@@ -73,6 +74,15 @@ std::unique_ptr<module::BlobStore> make_blob_store(const worker::WorkerConfig& c
   auto store = module::BlobStore::open(config.layer_store_path, config.layer_store_bytes);
   if (store) return *std::move(store);
   log.error("no blobs are kept on disk", {{"reason", store.error().text()}});
+  return nullptr;
+}
+
+// Without it everything works, only that a crash of the worker takes results and tasks with it.
+std::unique_ptr<propeller::Journal> open_journal(const worker::WorkerConfig& config, Log& log) {
+  if (config.state_path.empty()) return nullptr;
+  auto journal = propeller::Journal::open(config.state_path, log);
+  if (journal) return *std::move(journal);
+  log.error("state is not kept: results would be lost if the worker died", {{"error", journal.error().text()}});
   return nullptr;
 }
 
@@ -156,7 +166,35 @@ Result<propeller::SessionOptions> session_options(worker::WorkerConfig& config, 
   return options;
 }
 
-Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
+// What a running worker takes anew: the log level, and the certificates for the broker.
+void reload(const worker::WorkerConfig& config, propeller::MqttSession& session, Log& log) {
+  const auto loaded = worker::load_config(worker::process_environment());
+  for (const auto& problem : loaded.problems) log.error("settings not read again", {{"reason", problem}});
+  if (!loaded.problems.empty()) return;
+  log.set_level(loaded.config.log_level);
+  log.info("settings read again");
+  const auto address = propeller::BrokerAddress::parse(config.mqtt_address);
+  if (!address || !address->tls) return;
+  if (const auto done = session.reconnect(); !done) {
+    log.error("the connection stays as it is", {{"error", done.error().text()}});
+  }
+}
+
+// Until the broker has every answer, those included that refuse what still arrives.
+void deliver_all(const worker::Worker& worker, propeller::Outbox& outbox, bool journal, Log& log) {
+  const auto deadline = std::chrono::steady_clock::now() + kFlushPatience;
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (outbox.flush(std::chrono::milliseconds(100), {}) && worker.task_count() == 0 && outbox.pending() == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (journal) {
+    log.warn("results left to the next worker", {{"count", outbox.pending()}});
+  } else {
+    log.error("results lost", {{"count", outbox.pending()}});
+  }
+}
+
+Status run(worker::WorkerConfig config, Log& log, StopSignals& signals, const std::stop_token& stop) {
   const SystemClock clock;
   SystemRandom random;
 
@@ -185,7 +223,8 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
   const auto drain = config.drain;
   TRY_ASSIGN(auto options, session_options(config, node));
   TRY_ASSIGN(const auto session, propeller::MqttSession::make(std::move(options), node, log, random));
-  propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight});
+  const auto journal = open_journal(config, log);
+  propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight}, journal.get());
   worker::Heartbeat heartbeat(*session, std::move(beat));
   Monitoring monitoring(config, confidential.tee(), *session, clock, random, log);
   node.observe_connections(monitoring.observer());
@@ -203,6 +242,7 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
                            .cache_hits = cache.hits,
                            .cache_misses = cache.compilations};
   });
+  if (journal) node.take_over(*journal, config.entity_id, log);
 
   log.info("worker starts", {{"proplet_id", config.entity_id},
                              {"broker", config.mqtt_address},
@@ -210,10 +250,12 @@ Status run(worker::WorkerConfig config, Log& log, const std::stop_token& stop) {
                              {"encrypted_tasks", !confidential.refused()},
                              {"version", PROPLET_VERSION}});
   session->start();
+  signals.on_hangup([&] { reload(config, *session, log); });
   wait_for_stop(stop);
+  signals.on_hangup({});
   log.info("worker stops", {{"tasks", worker.task_count()}});
   worker.shut_down(drain);
-  if (!outbox.flush(kFlushPatience, {})) log.error("results lost", {{"count", outbox.pending()}});
+  deliver_all(worker, outbox, journal != nullptr, log);
   heartbeat.stop();
   session->stop();
   return {};
@@ -239,9 +281,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::stop_source stop;
-  const StopSignals signals(stop);
+  StopSignals signals(stop, StopSignals::Hangup::calls);
   Log log(loaded.config.log_level, loaded.config.log_format);
   for (const auto& warning : loaded.warnings) log.warn("setting ignored", {{"reason", warning}});
-  const auto done = run(std::move(loaded.config), log, stop.get_token());
+  const auto done = run(std::move(loaded.config), log, signals, stop.get_token());
   return done ? 0 : report(done.error());
 }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxListElements = 4096;
 constexpr std::size_t kMaxDepth = 32;
+constexpr double kFirstEndedState = 3;  // completed; before it pending, scheduled and running
 
 // Reads the members of a command leniently and keeps the first fault, so that what is readable is read regardless.
 class Reader {
@@ -144,6 +145,13 @@ void refuse_policies(Reader& reader, const json::object& object) {
   }
 }
 
+// The Manager's state of the task before this start; 0, pending, for what is no number.
+double state_of(const json::object& object) {
+  const json::value* state = object.if_contains("state");
+  if (state == nullptr || !state->is_number()) return 0;
+  return state->to_number<double>();
+}
+
 void read_image(Reader& reader, StartCommand& command) {
   command.image_url = reader.text("image_url");
   const std::string reference = reader.text("oci_reference");
@@ -242,6 +250,7 @@ Parsed<StartCommand> parse_start(ByteView payload, std::size_t limit) {
   command.encrypted = reader.flag("encrypted");
   command.kbs_resource_path = reader.text("kbs_resource_path");
   command.monitoring = read_monitoring(*object, command.daemon);
+  command.answered_before = state_of(*object) >= kFirstEndedState;
   const json::value* report = object->if_contains("report");
   command.report_stages = report != nullptr && report->is_string() && report->get_string() == "stages";
   validate(reader, command);

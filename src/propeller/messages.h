@@ -49,6 +49,8 @@ struct StartCommand {
   std::string kbs_resource_path;
   MonitoringProfile monitoring;
   Target target;
+  // Whoever sends this has seen an answer of this task: its state was completed, failed, skipped or interrupted.
+  bool answered_before = false;
   // Our own extension, `"report": "stages"`: the result message then tells the time of each stage.
   bool report_stages = false;
 };
@@ -121,6 +123,7 @@ struct ResultMessage {
   std::string results;
   std::optional<std::string> error;
   std::optional<Timing> timing;  // written only for tasks that ask: Managers expect exactly four members
+  bool confidential = false;     // of an encrypted task, so never to be written to a file; not encoded
 };
 // Members in the order task_id, proplet_id, results, error; bytes that are not UTF-8 are replaced.
 std::string encode(const ResultMessage& message);

@@ -5,15 +5,35 @@
 
 namespace proplet::propeller {
 
-Outbox::Outbox(Publisher& publisher, Log& log, OutboxLimits limits)
-    : publisher_(publisher), log_(log), limits_(limits) {}
+Outbox::Outbox(Publisher& publisher, Log& log, OutboxLimits limits, Journal* journal)
+    : publisher_(publisher), log_(log), limits_(limits), journal_(journal) {}
 
-void Outbox::add(std::string topic, std::string payload, std::string subject) {
+void Outbox::add(std::string topic, std::string payload, std::string subject, Kind kind) {
+  Message message{.topic = std::move(topic), .payload = std::move(payload), .subject = std::move(subject)};
+  message.is_answer = kind != Kind::message;
   const std::lock_guard lock(mutex_);
-  bytes_ += payload.size();
-  messages_.push_back({std::move(topic), std::move(payload), std::move(subject), 0, std::chrono::steady_clock::now()});
-  make_room();
-  if (online_) publish_pending();
+  // Before it is published: from then on there must be no other answer.
+  message.number = write(message, kind);
+  push(std::move(message));
+}
+
+void Outbox::promise(const std::string& task_id) {
+  const std::lock_guard lock(mutex_);
+  if (journal_ != nullptr) journal_->promise(task_id);
+}
+
+void Outbox::add_left_behind(JournalEntry entry) {
+  const std::lock_guard lock(mutex_);
+  push({.topic = std::move(entry.topic),
+        .payload = std::move(entry.payload),
+        .subject = std::move(entry.subject),
+        .is_answer = entry.kind == JournalEntry::Kind::answer,
+        .number = entry.number});
+}
+
+bool Outbox::holds_answer(const std::string& task_id) const {
+  const std::lock_guard lock(mutex_);
+  return answers_.contains(task_id);
 }
 
 void Outbox::connected() {
@@ -50,6 +70,28 @@ std::size_t Outbox::pending() const {
   return messages_.size();
 }
 
+Journal::Number Outbox::write(const Message& message, Kind kind) {
+  if (journal_ == nullptr) return 0;
+  switch (kind) {
+    case Kind::message:
+      return journal_->add_message(message.topic, message.subject, message.payload);
+    case Kind::answer:
+      return journal_->add_answer(message.topic, message.subject, message.payload);
+    case Kind::confidential_answer:
+      return journal_->withhold_answer(message.subject);
+  }
+  return 0;
+}
+
+void Outbox::push(Message message) {
+  message.added = std::chrono::steady_clock::now();
+  bytes_ += message.payload.size();
+  if (message.is_answer) ++answers_[message.subject];
+  messages_.push_back(std::move(message));
+  make_room();
+  if (online_) publish_pending();
+}
+
 void Outbox::publish_pending() {
   while (published_ < messages_.size() && published_ < limits_.window) {
     const auto message = messages_.begin() + static_cast<std::ptrdiff_t>(published_);
@@ -78,6 +120,8 @@ void Outbox::make_room() {
 void Outbox::remove(std::deque<Message>::const_iterator message) {
   bytes_ -= message->payload.size();
   if (message->ticket != 0) --published_;
+  if (journal_ != nullptr) journal_->close(message->number);
+  if (message->is_answer && --answers_[message->subject] == 0) answers_.erase(message->subject);
   messages_.erase(message);
   if (messages_.empty()) emptied_.notify_all();
 }

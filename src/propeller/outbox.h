@@ -3,7 +3,8 @@
 // Messages are published in the order they were added, only so many at a time that a heartbeat need not queue behind
 // the rest. After every connection all that is not acknowledged is published again, in order, so that a message may
 // arrive twice but never not at all. The outbox lives in memory and is bounded: beyond its limits the oldest message is
-// given up, with an error in the log. Thread-safe; `add` never blocks on the network.
+// given up, with an error in the log. With a journal, what it holds is delivered by the next worker if this one dies.
+// Thread-safe; `add` never blocks on the network.
 #pragma once
 
 #include <chrono>
@@ -13,8 +14,10 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <unordered_map>
 
 #include "base/log.h"
+#include "propeller/journal.h"
 #include "propeller/session.h"
 
 namespace proplet::propeller {
@@ -27,11 +30,21 @@ struct OutboxLimits {
 
 class Outbox {
  public:
-  // `publisher` and `log` must outlive the outbox.
-  Outbox(Publisher& publisher, Log& log, OutboxLimits limits = {});
+  // An answer belongs to the task that is its subject, and keeps the promise made for it. A confidential one is never
+  // written to the journal.
+  enum class Kind : std::uint8_t { message, answer, confidential_answer };
+
+  // `publisher`, `log` and `journal`, if there is one, must outlive the outbox.
+  Outbox(Publisher& publisher, Log& log, OutboxLimits limits = {}, Journal* journal = nullptr);
 
   // `subject` names the message in logs.
-  void add(std::string topic, std::string payload, std::string subject);
+  void add(std::string topic, std::string payload, std::string subject, Kind kind = Kind::message);
+  // An answer of this task will be added.
+  void promise(const std::string& task_id);
+  // A message or an answer that an earlier worker left in the journal.
+  void add_left_behind(JournalEntry entry);
+  // Whether an answer of this task is held.
+  [[nodiscard]] bool holds_answer(const std::string& task_id) const;
 
   // To be called by the session's handler.
   void connected();
@@ -47,10 +60,14 @@ class Outbox {
     std::string topic;
     std::string payload;
     std::string subject;
-    std::uint64_t ticket = 0;  // 0: not published on the present connection
-    std::chrono::steady_clock::time_point added;
+    bool is_answer = false;
+    Journal::Number number = 0;  // what to close in the journal
+    std::uint64_t ticket = 0;    // 0: not published on the present connection
+    std::chrono::steady_clock::time_point added{};
   };
 
+  Journal::Number write(const Message& message, Kind kind);
+  void push(Message message);
   // Publishes what is not published on this connection, in order, until the window is full or one cannot be.
   void publish_pending();
   void make_room();
@@ -59,9 +76,11 @@ class Outbox {
   Publisher& publisher_;
   Log& log_;
   OutboxLimits limits_;
+  Journal* journal_;
   mutable std::mutex mutex_;
   std::condition_variable_any emptied_;
   std::deque<Message> messages_;
+  std::unordered_map<std::string, std::size_t> answers_;  // held, by task
   std::size_t bytes_ = 0;
   std::size_t published_ = 0;  // on the present connection: so many at the front
   bool online_ = false;

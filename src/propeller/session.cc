@@ -43,6 +43,18 @@ Status check(int code, std::string_view what) {
   return fail(Code::mqtt_failed, "{}: {}", what, mosquitto_strerror(code));
 }
 
+Status check_tls_files(const TlsFiles& tls) {
+  for (const std::string& path : {tls.ca_cert, tls.client_cert, tls.client_key}) {
+    if (path.empty()) continue;
+    if (auto file = read_file(path, kMaxTlsFileBytes); !file) {
+      return fail(Error(Code::config_invalid, "MQTT TLS file").caused_by(file.error()));
+    } else {
+      wipe(MutableByteView(*file));
+    }
+  }
+  return {};
+}
+
 const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 }  // namespace
@@ -191,14 +203,7 @@ Result<std::unique_ptr<MqttSession>> MqttSession::make(SessionOptions options, S
     tls.client_key.clear();
   }
   if (options.address.tls) {
-    for (const std::string& path : {tls.ca_cert, tls.client_cert, tls.client_key}) {
-      if (path.empty()) continue;
-      if (auto file = read_file(path, kMaxTlsFileBytes); !file) {
-        return fail(Error(Code::config_invalid, "MQTT TLS file").caused_by(file.error()));
-      } else {
-        wipe(MutableByteView(*file));
-      }
-    }
+    TRY(check_tls_files(tls));
     if (tls.skip_verify)
       log.warn("the broker's certificate is not verified: anybody in between can pose as the broker");
   }
@@ -209,6 +214,18 @@ Result<std::unique_ptr<MqttSession>> MqttSession::make(SessionOptions options, S
 
 void MqttSession::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+Status MqttSession::reconnect() {
+  if (options_.address.tls) TRY(check_tls_files(options_.tls));
+  {
+    const std::lock_guard lock(wait_mutex_);
+    renewing_ = true;
+  }
+  wait_.notify_all();
+  const std::lock_guard lock(mutex_);
+  if (connection_) connection_->disconnect();
+  return {};
 }
 
 void MqttSession::stop() {
@@ -251,7 +268,7 @@ void MqttSession::run(const std::stop_token& stop) {
       connection_.reset();
     }
     pause(longest, stop);
-    longest = std::min(longest * 2, options_.max_back_off);
+    longest = renewing_.exchange(false) ? options_.first_back_off : std::min(longest * 2, options_.max_back_off);
   }
 }
 
@@ -278,7 +295,9 @@ bool MqttSession::serve(Connection& connection, const std::stop_token& stop) {
     if ((leaving || !ready) && steady_clock::now() > deadline) break;
   }
   if (connected_.exchange(false)) handler_.disconnected();
-  if (!leaving && !stop.stop_requested()) {
+  if (renewing_) {
+    log_.info("connection renewed");
+  } else if (!leaving && !stop.stop_requested()) {
     log_.warn("connection lost", {{"host", options_.address.host},
                                   {"port", options_.address.port},
                                   {"error", status ? std::string("no answer in time") : status.error().text()}});
@@ -308,12 +327,13 @@ bool MqttSession::deliver(Connection& connection) {
   return ready;
 }
 
-// Full jitter: any time between nothing and `longest`, so that workers do not come back in step.
+// Full jitter: any time between nothing and `longest`, so that workers do not come back in step. Ends early when a
+// reconnection is asked for.
 void MqttSession::pause(std::chrono::milliseconds longest, const std::stop_token& stop) {
   const auto ceiling = static_cast<std::uint64_t>(std::max<std::int64_t>(longest.count(), 1));
   const std::chrono::milliseconds time(random_.next() % (ceiling + 1));
   std::unique_lock lock(wait_mutex_);
-  wait_.wait_for(lock, stop, time, [] { return false; });
+  wait_.wait_for(lock, stop, time, [this] { return renewing_.load(); });
 }
 
 }  // namespace proplet::propeller

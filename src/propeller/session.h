@@ -94,6 +94,9 @@ class MqttSession final : public Publisher {
 
   // Begins to connect. Call once.
   void start();
+  // Sends DISCONNECT and connects again at once, with the TLS files as they are now. CONFIG_INVALID if they cannot be
+  // read: the connection stays then. Any thread but the handler's.
+  Status reconnect();
   // Sends DISCONNECT and ends the thread. May be called repeatedly; not from the handler.
   void stop();
 
@@ -118,6 +121,7 @@ class MqttSession final : public Publisher {
   std::unique_ptr<Connection> connection_;
   std::uint32_t generation_ = 0;
   std::atomic<bool> connected_ = false;
+  std::atomic<bool> renewing_ = false;
   std::mutex wait_mutex_;
   std::condition_variable_any wait_;
   std::jthread thread_;

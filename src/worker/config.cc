@@ -262,6 +262,11 @@ constexpr auto kSettings = std::to_array<Setting>({
      integer<&C::result_floor, 0, 60000>},
     {{"PROPLET_DRAIN_SECONDS", "10", "At the end, seconds that running tasks are given to finish.", false},
      integer<&C::drain, 0, 3600>},
+    {{"PROPLET_STATE_PATH", "",
+      "Folder of the worker's own, for what it owes the Manager if it dies: results on their way and the ids of its "
+      "tasks; empty: memory only.",
+      false},
+     text<&C::state_path>},
     {{"PROPLET_DIRS", "", "Colon-separated directories that every guest gets under the same path.", false},
      list<&C::dirs, ':', false>},
     {{"PROPLET_EXTERNAL_WASM_RUNTIME", "",

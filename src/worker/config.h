@@ -79,6 +79,7 @@ struct WorkerConfig {
   std::size_t max_output_bytes = std::size_t{1} << 20;
   std::chrono::milliseconds result_floor{10};
   std::chrono::seconds drain{10};
+  std::string state_path;  // empty: memory only
 
   // Modules
   std::size_t max_module_bytes = std::size_t{100} << 20;

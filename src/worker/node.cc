@@ -5,6 +5,22 @@
 #include "propeller/topics.h"
 
 namespace proplet::worker {
+namespace {
+
+using propeller::JournalEntry;
+using propeller::Outbox;
+
+// What the Manager of a task is told that this worker's predecessor promised to answer.
+Error end_of_predecessor(const JournalEntry& promise) {
+  if (promise.withheld) {
+    return {Code::result_lost, "task " + promise.subject +
+                                   " ended, but the worker did before its result was delivered; results of encrypted "
+                                   "tasks are kept in memory only"};
+  }
+  return {Code::worker_restarted, "the worker ended while it had task " + promise.subject};
+}
+
+}  // namespace
 
 Node::Node(std::string base_topic) : base_topic_(std::move(base_topic)) {}
 
@@ -40,8 +56,34 @@ void Node::message(std::string_view topic, ByteView payload) {
 
 void Node::acknowledged(std::uint64_t ticket) { outbox_->acknowledged(ticket); }
 
+void Node::take_over(propeller::Journal& journal, const std::string& proplet_id, Log& log) {
+  std::size_t messages = 0;
+  std::size_t tasks = 0;
+  for (JournalEntry& entry : journal.take_left_behind()) {
+    if (entry.kind == JournalEntry::Kind::promise) {
+      ++tasks;
+      result({.task_id = entry.subject,
+              .proplet_id = proplet_id,
+              .results = {},
+              .error = end_of_predecessor(entry).text(),
+              .timing = {}});
+    } else {
+      ++messages;
+      outbox_->add_left_behind(std::move(entry));
+    }
+  }
+  if (messages + tasks > 0) {
+    log.warn("the worker before this one ended early", {{"undelivered_messages", messages}, {"lost_tasks", tasks}});
+  }
+}
+
+void Node::promise(const std::string& task_id) { outbox_->promise(task_id); }
+
+bool Node::holds_answer(const std::string& task_id) { return outbox_->holds_answer(task_id); }
+
 void Node::result(const propeller::ResultMessage& message) {
-  outbox_->add(topic(propeller::kResultsTopic), propeller::encode(message), message.task_id);
+  outbox_->add(topic(propeller::kResultsTopic), propeller::encode(message), message.task_id,
+               message.confidential ? Outbox::Kind::confidential_answer : Outbox::Kind::answer);
 }
 
 void Node::invoke_result(const propeller::InvokeResultMessage& message) {

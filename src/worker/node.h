@@ -32,6 +32,12 @@ class Node final : public propeller::SessionHandler, public ResultSink {
   void message(std::string_view topic, ByteView payload) override;
   void acknowledged(std::uint64_t ticket) override;
 
+  // Delivers what an earlier worker of this id left in the journal, and answers for the tasks it did not finish. After
+  // `attach`, before the session starts.
+  void take_over(propeller::Journal& journal, const std::string& proplet_id, Log& log);
+
+  void promise(const std::string& task_id) override;
+  bool holds_answer(const std::string& task_id) override;
   void result(const propeller::ResultMessage& message) override;
   void invoke_result(const propeller::InvokeResultMessage& message) override;
 

@@ -171,15 +171,23 @@ void Worker::answer_malformed(const propeller::MalformedCommand& malformed, cons
 
 // A second start of a task is a duplicate, and none of ours to answer, while the first one's answer is on its way.
 bool Worker::enter(const TaskPointer& task) {
+  const std::string& id = task->command.id;
   {
     const std::lock_guard lock(mutex_);
-    const auto [place, entered] = tasks_.try_emplace(task->command.id, task);
+    const auto [place, entered] = tasks_.try_emplace(id, task);
     if (!entered) {
-      log_.warn("start ignored: the task is already here", {{"task_id", task->command.id}});
+      log_.warn("start ignored: the task is already here", {{"task_id", id}});
       if (place->second->answered) confirm_daemon(*place->second, task->received);
       return false;
     }
+    // Asked under the lock: what left the table has reached the sink.
+    if (!task->command.answered_before && sink_.holds_answer(id)) {
+      log_.warn("start ignored: the answer is on its way", {{"task_id", id}});
+      tasks_.erase(place);
+      return false;
+    }
   }
+  sink_.promise(id);
   task->traced = observer_ != nullptr && observer_->task_started();
   if (task->traced) task->stages.keep_spans();
   return true;
@@ -200,7 +208,7 @@ Status Worker::supports(const propeller::StartCommand& command) const {
 Status Worker::enqueue(const TaskPointer& task) {
   task->queued_bytes = bytes_of_command(task->command);
   const std::lock_guard lock(mutex_);
-  if (!accepting_) return fail(Code::task_limit_reached, "the worker is shutting down");
+  if (!accepting_) return fail(Code::worker_stopping, "the worker is shutting down");
   if (running_ + queue_.size() >= options_.max_tasks + options_.max_queue) {
     return fail(Code::task_limit_reached, "{} tasks run and {} wait", running_, queue_.size());
   }
@@ -404,6 +412,7 @@ propeller::ResultMessage Worker::result_message(const Task& task, const Result<r
   propeller::ResultMessage message;
   message.task_id = task.command.id;
   message.proplet_id = options_.proplet_id;
+  message.confidential = task.command.encrypted;
   if (!outcome) {
     message.error = outcome.error().text();
   } else if (fits(outcome->result)) {

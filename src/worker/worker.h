@@ -6,7 +6,8 @@
 // exactly once, success or failure, no sooner than the result floor after it was received (a Manager loses answers
 // that overtake its own book-keeping). A stop works in every state. A daemon is answered when its module is there
 // and it is about to run; how it ends goes to the log. Another start while it runs is no duplicate, as its Manager
-// waits for another answer: it is told again that the daemon runs.
+// waits for another answer: it is told again that the daemon runs. A task whose answer has not reached the broker yet
+// is not run again for somebody who asks anew because he misses that answer.
 //
 // An observer, if there is one, is told what happens to tasks; it never decides anything.
 //
@@ -41,7 +42,11 @@ namespace proplet::worker {
 class ResultSink {
  public:
   virtual ~ResultSink() = default;
+  // The worker has taken this task and will give an answer.
+  virtual void promise(const std::string& /*task_id*/) {}
   virtual void result(const propeller::ResultMessage& message) = 0;
+  // Whether an answer of this task is still on its way to the Manager.
+  virtual bool holds_answer(const std::string& /*task_id*/) { return false; }
   virtual void invoke_result(const propeller::InvokeResultMessage& message) = 0;
 };
 

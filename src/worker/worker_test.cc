@@ -29,6 +29,14 @@ void wait_for_stop(const std::stop_token& stop) {
 
 class Answers final : public ResultSink {
  public:
+  void promise(const std::string& task_id) override {
+    const std::lock_guard lock(mutex_);
+    promises_.push_back(task_id);
+  }
+  bool holds_answer(const std::string& task_id) override {
+    const std::lock_guard lock(mutex_);
+    return held_.contains(task_id);
+  }
   void result(const propeller::ResultMessage& message) override {
     const std::lock_guard lock(mutex_);
     results_.push_back(message);
@@ -45,6 +53,15 @@ class Answers final : public ResultSink {
     changed_.wait_for(lock, kPatience, [&] { return results_.size() >= count; });
     return results_;
   }
+  std::vector<std::string> promises() {
+    const std::lock_guard lock(mutex_);
+    return promises_;
+  }
+  // As if the broker had not taken the answer of this task yet.
+  void hold(const std::string& task_id) {
+    const std::lock_guard lock(mutex_);
+    held_.insert(task_id);
+  }
   std::vector<propeller::InvokeResultMessage> invoke_results() {
     const std::lock_guard lock(mutex_);
     return invoke_results_;
@@ -55,6 +72,8 @@ class Answers final : public ResultSink {
   std::condition_variable changed_;
   std::vector<propeller::ResultMessage> results_;
   std::vector<propeller::InvokeResultMessage> invoke_results_;
+  std::vector<std::string> promises_;
+  std::set<std::string> held_;
 };
 
 class FakeModules final : public module::ModuleSource {
@@ -352,6 +371,60 @@ TEST_F(WorkerTest, RunsATaskAgainOnceItHasEnded) {
   EXPECT_EQ(answers_.wait(2).size(), 2U);
 }
 
+TEST_F(WorkerTest, DoesNotRunATaskAgainWhoseAnswerIsOnItsWay) {
+  answers_.hold("t");
+  start({});
+  start({.image = ""});
+  start({.more = R"(,"state":2)"});
+  start({.more = R"(,"state":"3")"});
+  expect_silence();
+  EXPECT_EQ(worker().task_count(), 0U);
+  // This Manager has seen an answer and wants another run.
+  start({.more = R"(,"state":3)"});
+  EXPECT_EQ(only_answer().results, "30");
+  EXPECT_EQ(runtime_.running, 1);
+}
+
+TEST_F(WorkerTest, PromisesAnAnswerForEveryStartThatIsItsOwn) {
+  start({.id = "good"});
+  start({.id = "malformed", .image = ""});
+  start({.id = "others", .more = R"(,"proplet_id":"somebody")"});
+  start({.id = "block", .name = "block"});
+  start({.id = "block", .name = "block"});
+  stop("block");
+  answers_.wait(3);
+  EXPECT_THAT(answers_.promises(), testing::ElementsAre("good", "malformed", "block"));
+}
+
+TEST_F(WorkerTest, SaysWhichAnswersAreConfidential) {
+  start({.id = "plain"});
+  start({.id = "encrypted", .more = R"(,"encrypted":true)"});
+  for (const auto& answer : answers_.wait(2)) EXPECT_EQ(answer.confidential, answer.task_id == "encrypted");
+}
+
+// Somebody sets the clock of the machine while tasks run.
+TEST_F(WorkerTest, AClockThatJumpsChangesNothing) {
+  class JumpingClock final : public Clock {
+   public:
+    [[nodiscard]] std::chrono::system_clock::time_point now() const override {
+      return std::chrono::system_clock::time_point(std::chrono::hours(++calls_ % 2 == 0 ? 0 : 24 * 365 * 100));
+    }
+    [[nodiscard]] steady_clock::time_point steady_now() const override { return steady_clock::now(); }
+
+   private:
+    mutable std::atomic<int> calls_ = 0;
+  };
+  const JumpingClock clock;
+  options_.result_floor = 20ms;
+  options_.limits.time = 3600s;
+  Worker worker(options_, answers_, modules_, runtime_, clock, log_);
+  const auto begin = steady_clock::now();
+  for (const char* id : {"1", "2", "3"}) worker.start(bytes_of(start_text({.id = id})));
+  EXPECT_EQ(answers_.wait(3).size(), 3U);
+  EXPECT_GE(steady_clock::now() - begin, 20ms);
+  worker.shut_down(kPatience);
+}
+
 TEST_F(WorkerTest, AStopRightBehindTheStartStops) {
   start({.name = "block"});
   stop("t");
@@ -493,7 +566,7 @@ TEST_F(WorkerTest, ShuttingDownLetsTasksFinishThenStopsTheRestAndAnswersAll) {
   ASSERT_EQ(errors.size(), 3U);
   EXPECT_THAT(errors["endless"], StartsWith("TASK_STOPPED"));
   start({.id = "late"});
-  EXPECT_THAT(answers_.wait(4).back().error.value_or(""), StartsWith("TASK_LIMIT_REACHED"));
+  EXPECT_THAT(answers_.wait(4).back().error.value_or(""), StartsWith("WORKER_STOPPING"));
 }
 
 TEST_F(WorkerTest, TellsItsObserverHowATaskWent) {

@@ -9,7 +9,7 @@ packages = @scripts/install-packages.sh
 configure = @scripts/configure.sh
 
 .DEFAULT_GOAL := release
-.PHONY: release test demo bench fuzz asan tsan tidy format check-format check-layers docs clean help
+.PHONY: release test soak demo bench fuzz asan tsan tidy format check-format check-layers docs clean help
 
 release: ## Build proplet and propctl, optimised and hardened, into build/release (the default)
 	$(packages) build
@@ -21,6 +21,12 @@ test: ## Build everything with address and undefined-behaviour sanitizers and ru
 	$(configure) dev
 	@cmake --build --preset dev -j $(JOBS)
 	@ctest --preset dev -j $(JOBS)
+
+soak: ## Run the long load and fault tests against the release build (about an hour)
+	$(packages) build bench soak
+	$(configure) bench
+	@cmake --build --preset bench -j $(JOBS)
+	@ctest --preset soak
 
 asan: test ## The same as test: its build has the address sanitizer on
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what this project needs from the machine and installs the Debian packages that are missing.
 #
-#   scripts/install-packages.sh build|demo|test|checks|bench ...
+#   scripts/install-packages.sh build|demo|test|checks|bench|soak ...
 #
 # Installs nothing when nothing is missing, so that it costs a fraction of a second on the second run. Needs root or
 # sudo only for the installation itself. Reads nothing from stdin.
@@ -16,6 +16,7 @@ readonly -A packages=(
   [test]="libgtest-dev libgmock-dev mosquitto mosquitto-clients docker-registry skopeo jose openssl apache2-utils
           wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-pytest python3-paho-mqtt python3-cryptography"
   [checks]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev python3"
+  [soak]="python3-pytest"
   [bench]="mosquitto docker-registry wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-paho-mqtt"
 )
 
@@ -49,7 +50,7 @@ find_root() {
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-[ $# -gt 0 ] || { echo "usage: $0 build|demo|test|checks|bench ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 build|demo|test|checks|bench|soak ..." >&2; exit 2; }
 check_rust
 
 missing=()

@@ -146,5 +146,64 @@ TEST_F(NodeTest, AnnouncesItselfObeysAndAnswers) {
   (*manager_session)->stop();
 }
 
+// Two workers of the same id, one after the other: the first dies with everything still to be said.
+TEST_F(NodeTest, TheNextWorkerAnswersForTheOneThatDied) {
+  std::string folder = testing::TempDir() + "node.XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  folder += "/state";
+  const std::string base = propeller::base_topic("t", "c");
+  {
+    auto journal = propeller::Journal::open(folder, log_);
+    ASSERT_TRUE(journal.has_value());
+    Node node(base);
+    const auto session = propeller::MqttSession::make(options("me", node.subscriptions()), node, log_, random_);
+    ASSERT_TRUE(session.has_value());
+    propeller::Outbox outbox(**session, log_, {}, journal->get());
+    Heartbeat heartbeat(**session, {});
+    Worker worker({.proplet_id = "me"}, node, modules_, runtime_, clock_, log_);
+    node.attach(worker, outbox, heartbeat);
+    node.promise("answered");
+    node.result({.task_id = "answered", .proplet_id = "me", .results = "42", .error = {}, .timing = {}});
+    node.promise("encrypted");
+    node.result(
+        {.task_id = "encrypted", .proplet_id = "me", .results = "43", .error = {}, .timing = {}, .confidential = true});
+    node.promise("running");
+    node.invoke_result({.task_id = "invoked", .invocation_id = "i", .proplet_id = "me", .results = "44", .error = {}});
+  }
+
+  ASSERT_TRUE(broker_.start());
+  Manager manager;
+  const auto manager_session =
+      propeller::MqttSession::make(options("manager", {base + "/control/proplet/#"}), manager, log_, random_);
+  ASSERT_TRUE(manager_session.has_value());
+  (*manager_session)->start();
+  ASSERT_TRUE(manager.wait_until([&] { return manager.connections == 1; }));
+
+  auto journal = propeller::Journal::open(folder, log_);
+  ASSERT_TRUE(journal.has_value());
+  Node node(base);
+  const auto session = propeller::MqttSession::make(options("me", node.subscriptions()), node, log_, random_);
+  ASSERT_TRUE(session.has_value());
+  propeller::Outbox outbox(**session, log_, {}, journal->get());
+  Heartbeat heartbeat(**session, {.create_topic = "x", .discovery = {}, .alive_topic = "y", .heartbeat = {}});
+  Worker worker({.proplet_id = "me"}, node, modules_, runtime_, clock_, log_);
+  node.attach(worker, outbox, heartbeat);
+  node.take_over(**journal, "me", log_);
+  EXPECT_TRUE(node.holds_answer("running"));
+  (*session)->start();
+  ASSERT_TRUE(manager.wait_until([&] { return manager.results.size() >= 3 && manager.topics.size() >= 4; }));
+  EXPECT_TRUE(outbox.flush(kPatience, {}));
+  EXPECT_EQ(manager.topics.at(1), base + "/control/proplet/invoke_results");
+  EXPECT_THAT(
+      manager.results,
+      ElementsAre(
+          R"({"task_id":"answered","proplet_id":"me","results":"42","error":null})",
+          R"({"task_id":"encrypted","proplet_id":"me","results":"","error":"RESULT_LOST: task encrypted ended, but the worker did before its result was delivered; results of encrypted tasks are kept in memory only"})",
+          R"({"task_id":"running","proplet_id":"me","results":"","error":"WORKER_RESTARTED: the worker ended while it had task running"})"));
+  EXPECT_FALSE(node.holds_answer("running"));
+  (*session)->stop();
+  (*manager_session)->stop();
+}
+
 }  // namespace
 }  // namespace proplet::worker

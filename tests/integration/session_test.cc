@@ -123,6 +123,32 @@ TEST_F(SessionTest, StopsWhileConnectedAndWhileTrying) {
   EXPECT_FALSE(session->publish("in/one", "late").has_value());
 }
 
+TEST_F(SessionTest, ConnectsAnewWhenToldToAndLosesNoResult) {
+  MosquittoBroker broker;
+  ASSERT_TRUE(broker.start());
+  Recorder receiver;
+  const auto receiving = make(broker, "receiver", receiver);
+  ASSERT_TRUE(receiver.wait_until([&] { return receiver.connections == 1; }));
+  Recorder recorder;
+  const auto session = make(broker, "one", recorder, [](SessionOptions& options) {
+    options.subscriptions = {};
+    options.first_back_off = 1h;  // it does not wait for that
+  });
+  Outbox outbox(*session, log_);
+  recorder.outbox = &outbox;
+  for (int i = 1; i <= 4; ++i) {
+    ASSERT_TRUE(recorder.wait_until([&] { return recorder.connections == i; }));
+    outbox.connected();
+    for (int j = 0; j < 50; ++j) outbox.add("in/one", std::to_string((i * 100) + j), "test");
+    if (i == 4) break;
+    ASSERT_TRUE(session->reconnect().has_value());
+    ASSERT_TRUE(recorder.wait_until([&] { return recorder.disconnections == i; }));
+    outbox.disconnected();
+  }
+  EXPECT_TRUE(outbox.flush(kPatience, {}));
+  EXPECT_TRUE(receiver.wait_until([&] { return receiver.messages.size() == 200; })) << receiver.messages.size();
+}
+
 TEST_F(SessionTest, RefusesAndDropsWhatIsTooLarge) {
   MosquittoBroker broker;
   ASSERT_TRUE(broker.start());

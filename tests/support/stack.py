@@ -70,6 +70,17 @@ class Worker:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no VmRSS")
 
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        return len(list(pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def stop(self, seconds=15):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -209,7 +220,7 @@ class Stack:
         return self.image(name)
 
     def start_worker(self, ready=True, **settings):
-        entity = str(uuid.uuid4())
+        entity = str(settings.get("PROPLET_ENTITY_ID") or uuid.uuid4())
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PROPLET_LOG_LEVEL": "info",
                "PROPLET_MQTT_ADDRESS": f"tcp://127.0.0.1:{self.mqtt_port}", "PROPLET_TENANT_ID": TENANT,
                "PROPLET_CHANNEL_ID": CHANNEL, "PROPLET_ENTITY_ID": entity, "PROPLET_API_KEY": "test-api-key",

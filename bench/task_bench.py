@@ -3,7 +3,10 @@
 
   encrypted_cold   every task on a worker that has just started and has seen nothing: registry, handshake, key, compile
   encrypted_warm   the same image again and again on one worker
-  plain_inline     a module in the message, again and again
+  mqtt_echo        a message of the size of a plain start, from one client to another and one back: what the broker takes
+  plain_inline     a module in the message, again and again; `ratio` is to mqtt_echo. _durable: with PROPLET_STATE_PATH
+  plain_rate       64 plain tasks under way at a time, in tasks per second. _durable as above
+  resident_task    memory of a small task that sleeps, over a hundred of them
   idle_worker      resident memory of a worker after start and discovery
 
 Times are from the moment the start message is handed to the MQTT client to the arrival of the result, with the result
@@ -11,15 +14,18 @@ floor set to 0. Run by scripts/bench.sh, which sets PROPLET_BIN and PROPLET_GUES
 """
 
 import base64
+import itertools
 import json
 import pathlib
 import statistics
 import sys
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "support"))
 import stack as s  # noqa: E402
 
-COLD_ROUNDS, WARM_ROUNDS = 20, 200
+COLD_ROUNDS, WARM_ROUNDS, RATE_TASKS = 20, 200, 5000
 
 
 def quantile(values, part):
@@ -65,16 +71,92 @@ def encrypted(stack, guest):
     worker.stop()
 
 
-def plain(stack, guest):
+def echo(stack, bytes_out):
+    """The same two hops as a task, with a client in the place of the worker."""
     manager = stack.manager()
-    worker = stack.start_worker(PROPLET_TEE="off")
-    report_idle(worker)
+    answer = s.mqtt.Client()
+    topic = f"{s.BASE}/control/manager/start"
+    ready = s.queue.Queue()
+    answer.on_subscribe = lambda *_: ready.put(True)
+    answer.on_connect = lambda client, *_: client.subscribe(topic, 2)
+    answer.on_message = lambda client, *_: client.publish(f"{s.BASE}/control/proplet/results", "{}", 2)
+    answer.connect("127.0.0.1", stack.mqtt_port)
+    answer.socket().setsockopt(s.socket.IPPROTO_TCP, s.socket.TCP_NODELAY, 1)
+    answer.loop_start()
+    ready.get(timeout=10)
+    seconds = []
+    for _ in range(WARM_ROUNDS):
+        sent = time.monotonic()
+        manager.publish("control/manager/start", "x" * bytes_out)
+        seconds.append(manager.next("control/proplet/results")[0] - sent)
+    answer.disconnect()
+    answer.loop_stop()
+    report("mqtt_echo", seconds, message_bytes=bytes_out)
+    return statistics.median(seconds)
+
+
+def plain(stack, guest):
     task = {"file": base64.b64encode(guest.read_bytes()).decode(), "name": "add", "inputs": ["2", "3"]}
-    run_task(manager, worker, **task)
-    pairs = [run_task(manager, worker, **task) for _ in range(WARM_ROUNDS)]
-    report("plain_inline", [pair[0] for pair in pairs], module_bytes=guest.stat().st_size,
-           stages_ms=median_stages([pair[1] for pair in pairs]))
-    worker.stop()
+    empty = echo(stack, len(task["file"]) + 300)
+    for suffix, settings in ("", {}), ("_durable", {"PROPLET_STATE_PATH": stack.folder / "bench-state"}):
+        manager = stack.manager()
+        worker = stack.start_worker(PROPLET_TEE="off", **settings)
+        if not suffix:
+            report_idle(worker)
+        run_task(manager, worker, **task)
+        pairs = [run_task(manager, worker, **task) for _ in range(WARM_ROUNDS)]
+        seconds = [pair[0] for pair in pairs]
+        report("plain_inline" + suffix, seconds, module_bytes=guest.stat().st_size,
+               ratio=round(statistics.median(seconds) / empty, 2), stages_ms=median_stages([pair[1] for pair in pairs]))
+        rate(stack, worker, task, suffix)
+        worker.stop()
+
+
+def rate(stack, worker, task, suffix):
+    """The window is full at all times: a new start for every answer, from the client's own thread."""
+    manager = stack.manager()
+    numbers, done = itertools.count(), threading.Event()
+    answers = itertools.count(1)
+
+    def start():
+        number = next(numbers)
+        if number < RATE_TASKS:
+            message = {"id": f"rate{suffix}-{number}", "proplet_id": worker.entity, **task}
+            manager.client.publish(f"{s.BASE}/control/manager/start", json.dumps(message), 2)
+
+    def on_message(client, data, message):
+        if message.topic.endswith("results"):
+            start()
+            if next(answers) == RATE_TASKS:
+                done.set()
+
+    manager.client.max_inflight_messages_set(1000)
+    manager.client.on_message = on_message
+    cpu, begin = worker.cpu_seconds(), time.monotonic()
+    for _ in range(64):
+        start()
+    if not done.wait(300):
+        raise RuntimeError("not every task was answered")
+    elapsed = time.monotonic() - begin
+    print(json.dumps({"benchmark": "plain_rate" + suffix, "tasks": RATE_TASKS, "per_second": round(RATE_TASKS / elapsed),
+                      "worker_cpu_ms_per_task": round((worker.cpu_seconds() - cpu) / RATE_TASKS * 1e3, 3)}), flush=True)
+    manager.close()
+    stack.managers.remove(manager)
+
+
+def resident(stack, guest):
+    manager = stack.manager()
+    worker = stack.start_worker(PROPLET_TEE="off", PROPLET_MAX_TASKS="128")
+    task = {"file": base64.b64encode(guest.read_bytes()).decode(), "name": "_start"}
+    run_task(manager, worker, inputs=["1"], **task)
+    before = worker.resident_bytes()
+    for _ in range(100):
+        manager.start(worker, **task)
+    run_task(manager, worker, inputs=["1"], **task)
+    time.sleep(2)
+    print(json.dumps({"benchmark": "resident_task", "tasks": 100,
+                      "mib_each": round((worker.resident_bytes() - before) / 100 / 2**20, 3)}), flush=True)
+    worker.stop(60)
 
 
 def report_idle(worker):
@@ -88,6 +170,7 @@ def main():
         stack.start_registry()
         stack.start_key_broker("--allow-sample")
         plain(stack, small)
+        resident(stack, s.GUESTS / "sleep.wasm")
         encrypted(stack, large)
 
 

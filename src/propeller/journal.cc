@@ -102,7 +102,7 @@ void Journal::take(RecordFile::Record record) {
     if (!entry->withheld) promises_.emplace(entry->subject, entry->number);
   } else if (entry->kind == JournalEntry::Kind::answer) {
     // A crash between the two writes of add_answer leaves both.
-    take_promise(entry->subject);
+    promises_.erase(entry->subject);
   }
   left_behind_.push_back(*std::move(entry));
 }

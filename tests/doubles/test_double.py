@@ -1,0 +1,120 @@
+"""The double of the Manager is worth as much as it resembles the real one, and notices what is wrong."""
+
+import json
+import time
+import uuid
+
+import pytest
+
+import manager as double
+import stack as s
+from bench import RECORDED_WORKER, RESULTS, Bench, inline, recording, states
+from protocol import Protocol
+
+
+@pytest.mark.parametrize("name", ["inline", "restart", "encrypted", "daemon_all_fields", "broadcast", "latent", "failure",
+                                  "chunks", "result_kinds"])
+def test_the_double_sends_the_recorded_starts_to_the_letter(name):
+    created, checked = {}, 0
+    for exchange in recording(name) + [e for e in recording("inline") if name == "restart"]:
+        if exchange["kind"] == "http" and (exchange["method"], exchange["path"]) == ("POST", "/tasks"):
+            created[exchange["response"]["id"]] = exchange["request"]
+    for exchange in recording(name):
+        if exchange["kind"] == "mqtt" and exchange["topic"] == "control/manager/start":
+            sent = exchange["payload"]
+            task = {"cli_args": None, **created[sent["id"]], "id": sent["id"], "state": sent["state"],
+                    "file": sent.get("file")}
+            task["inputs"] = [double.input_text(value) for value in task.get("inputs", [])]
+            ours = double.start_message(task, None if task.get("broadcast") else RECORDED_WORKER)
+            assert json.dumps(ours) == json.dumps(sent)
+            checked += 1
+    assert checked
+
+
+def test_the_double_makes_of_recorded_results_what_the_real_manager_made():
+    with s.Stack() as stack:
+        stack.start_broker()
+        manager = double.Manager(stack.mqtt_port, s.BASE, Protocol())
+        assert compare_states(manager) > 10
+        manager.close()
+
+
+def compare_states(manager):
+    """How many of the recorded views of tasks are equal to the double's own."""
+    checked = 0
+    for name in ("inline", "failure", "broadcast", "daemon_all_fields", "encrypted", "result_kinds"):
+        for exchange in recording(name):
+            path = exchange.get("path", "").split("/")
+            if exchange["kind"] == "http" and exchange["method"] == "POST" and path == ["", "tasks"]:
+                task = exchange["response"]
+                manager.tasks.put(task["id"], {**task, "state": double.RUNNING})
+            elif exchange["kind"] == "mqtt" and exchange["topic"] == RESULTS and isinstance(exchange["payload"], dict):
+                manager.on_result(exchange["payload"], 0)
+            elif exchange["kind"] == "http" and exchange["method"] == "GET" and len(path) == 3 and path[1] == "tasks":
+                seen, ours = exchange["response"], manager.tasks.get(path[2])
+                assert (ours["state"], ours.get("results"), ours.get("error")) == (
+                    seen["state"], seen.get("results"), seen.get("error"))
+                checked += 1
+    return checked
+
+
+W = RECORDED_WORKER
+GOOD = {"task_id": "t", "proplet_id": W, "results": "", "error": None}
+FAULTY = [
+    ("another order", RESULTS, {"proplet_id": W, "task_id": "t", "results": "", "error": None}, {}, "has the members"),
+    ("a member missing", RESULTS, {"task_id": "t", "proplet_id": W, "results": ""}, {}, "has the members"),
+    ("one too many", RESULTS, {**GOOD, "state": 3}, {}, "has the members"),
+    ("results that are a number", RESULTS, {**GOOD, "results": 3}, {}, "results has a wrong type"),
+    ("an empty error", RESULTS, {**GOOD, "error": ""}, {}, "without words"),
+    ("a task that nobody started", RESULTS, {**GOOD, "task_id": "x"}, {}, "1 answers to 0 starts"),
+    ("an answer too soon", RESULTS, GOOD, {}, "after the start"),
+    ("a retained answer", RESULTS, GOOD, {"retain": True}, "retained"),
+    ("another quality of service", RESULTS, GOOD, {"qos": 1}, "QoS 1"),
+    ("a worker that is no UUID", RESULTS, {**GOOD, "proplet_id": "w"}, {}, "badly formed"),
+    ("no JSON", RESULTS, None, {}, "no JSON"),
+    ("a topic of its own", "control/proplet/log", {}, {}, "nobody knows the topic"),
+    ("a will", double.ALIVE, {"proplet_id": W, "status": "offline", "namespace": "x"}, {}, "says offline"),
+    ("a time that is an object", "control/proplet/task_metrics", {"task_id": "t", "proplet_id": W, "metrics": {},
+        "aggregated": None, "timestamp": {"secs_since_epoch": 1}}, {}, "no RFC 3339 time"),
+]
+
+
+@pytest.mark.parametrize("topic, message, delivery, fault", [row[1:] for row in FAULTY], ids=[row[0] for row in FAULTY])
+def test_the_double_notices(topic, message, delivery, fault):
+    protocol = Protocol(floor=1000)
+    protocol.started({"id": "t"}, [W])
+    heard = double.link.Heard(topic, b"", **{"qos": 2, "retain": False, "arrived": time.monotonic(), **delivery})
+    protocol.heard(heard, message)
+    assert any(fault in found for found in protocol.faults), protocol.faults
+
+
+def test_the_double_notices_a_second_answer_and_a_late_heartbeat():
+    protocol = Protocol()
+    protocol.started({"id": "t"}, [W])
+    assert protocol.unanswered() == ["t"]
+    for arrived in (time.monotonic(), time.monotonic()):
+        protocol.heard(double.link.Heard(RESULTS, b"", 2, False, arrived), GOOD)
+    for arrived in (100, 109, 119.5):
+        protocol.heard(double.link.Heard(double.ALIVE, b"", 2, False, arrived),
+                       {"proplet_id": W, "status": "alive", "namespace": "x"})
+    assert [fault.split(" of ")[0] for fault in protocol.faults] == ["2 answers to 1 starts", "10.5 s without a heartbeat"]
+    assert protocol.unanswered() == []
+
+
+@states("0.3")
+def test_the_double_loses_results_that_come_too_soon_and_the_floor_saves_them(servers):
+    """As measured at the real Manager (race.json), with its store slowed down so that no machine is too slow."""
+    outcomes = {}
+    for floor in (0, 2000):
+        here = Bench(servers, floor=floor / 1000, PROPLET_TEE="off", PROPLET_RESULT_FLOOR_MS=floor)
+        here.manager.tasks.write_seconds = here.manager.proplets.write_seconds = 0.4
+        task = here.manager.create_task(name="add", file=inline("math_reactor.wasm"), inputs=[1, 2],
+                                        proplet_id=here.worker.entity)
+        here.manager.start(task)
+        here.answer(task)
+        here.manager.inbox.put(None)  # everything that was heard has been handled when this is
+        here.manager.thread.join()
+        outcomes[floor] = here.manager.tasks.get(task)
+        here.close()
+    assert (outcomes[0]["state"], outcomes[0].get("results")) == (double.RUNNING, None)
+    assert (outcomes[2000]["state"], outcomes[2000]["results"]) == (double.COMPLETED, "3")

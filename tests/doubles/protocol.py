@@ -34,7 +34,10 @@ SHAPES = {
                        "max_memory_usage": int, "total_disk_read": int, "total_disk_write": int, "sample_count": int},
         "timestamp": TIMESTAMP},
 }
-OPTIONAL = {"description", "tags", "location", "ip", "hostname", "container_limit_bytes", "error"}
+OPTIONAL = {"description", "tags", "location", "ip", "hostname", "container_limit_bytes", "error",
+            # Managers need none of these; a guest inside the worker has no files or disk traffic of its own.
+            "memory_percent", "disk_read_bytes", "disk_write_bytes", "thread_count", "file_descriptor_count",
+            "total_disk_read", "total_disk_write"}
 NULLABLE = {"aggregated"}
 # A federated task answers with an object that has the worker's id inside.
 FEDERATED = {"task_id": str, "results": {"task_id": str, "round_id": str, "proplet_id": str, "num_samples": int,

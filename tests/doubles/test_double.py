@@ -1,12 +1,15 @@
 """The double of the Manager is worth as much as it resembles the real one, and notices what is wrong."""
 
 import json
+import threading
 import time
 import uuid
 
 import pytest
 
+import link
 import manager as double
+import proxy as registry
 import stack as s
 from bench import RECORDED_WORKER, RESULTS, Bench, inline, recording, states
 from protocol import Protocol
@@ -118,3 +121,27 @@ def test_the_double_loses_results_that_come_too_soon_and_the_floor_saves_them(se
         here.close()
     assert (outcomes[0]["state"], outcomes[0].get("results")) == (double.RUNNING, None)
     assert (outcomes[2000]["state"], outcomes[2000]["results"]) == (double.COMPLETED, "3")
+
+
+def test_the_proxys_double_sends_chunks_as_recorded_drops_repeated_requests_and_ignores_unknown_names():
+    recorded = [e["payload"] for e in recording("chunks") if e.get("topic") == "registry/server"]
+    name, size = recorded[0]["app_name"], 2 * 512000 + 276581
+    with s.Stack() as stack:
+        stack.start_broker()
+        heard, held = [], threading.Event()
+        proxy = registry.Proxy(stack.mqtt_port, s.BASE, {name: bytes(size)},
+                               disturbance=lambda request, chunks: held.wait(20) and chunks)
+        ear = link.Link(stack.mqtt_port, s.BASE, ["registry/server"], heard.append)
+        for request in ("nobody/has:this", name, name):
+            ear.publish("registry/proplet", {"app_name": request}, wait=True)
+        s.wait_until(lambda: len(proxy.requests) == 3, what="the requests")
+        held.set()
+        s.wait_until(lambda: not proxy.in_flight and len(heard) >= len(recorded), what="the chunks")
+        ear.publish("registry/server", "end", wait=True)
+        s.wait_until(lambda: heard[-1].payload == b"end", what="the end")
+        sent = [json.loads(h.payload) for h in heard[:-1]]
+        assert [(list(c), c["app_name"], c["chunk_idx"], c["total_chunks"], len(c["data"])) for c in sent] == [
+            (["app_name", "chunk_idx", "total_chunks", "data"], name, c["chunk_idx"], c["total_chunks"], c["data_len"])
+            for c in recorded]
+        ear.close()
+        proxy.close()

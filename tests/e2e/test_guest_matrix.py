@@ -32,7 +32,7 @@ CASES = [
     (["return"], {}, "out\n", None),
     (["exit", "0"], {}, "out\n", None),
     (["exit", "3"], {}, "", r"GUEST_EXIT: guest exited with code 3: err$"),
-    (["exit", "125"], {}, "", r"GUEST_EXIT: guest exited with code 125: err$"),
+    (["exit", "130"], {}, "", r"GUEST_EXIT: guest exited with code 130: err$"),
 ]
 
 

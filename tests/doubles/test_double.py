@@ -104,13 +104,25 @@ def test_the_double_notices_a_second_answer_and_a_late_heartbeat():
     assert protocol.unanswered() == []
 
 
+class SlowestStore(double.Store):
+    """Writes that a task runs only when its result has been handled: the race is lost, however slow the machine is."""
+
+    def put(self, key, value):
+        if value["state"] == double.RUNNING:
+            s.wait_until(lambda: self.values[key]["state"] == double.COMPLETED, 60, "the result")
+        super().put(key, value)
+
+
 @states("0.3")
 def test_the_double_loses_results_that_come_too_soon_and_the_floor_saves_them(servers):
-    """As measured at the real Manager (race.json), with its store slowed down so that no machine is too slow."""
+    """As was measured at the real Manager (race.json)."""
     outcomes = {}
     for floor in (0, 2000):
         here = Bench(servers, floor=floor / 1000, PROPLET_TEE="off", PROPLET_RESULT_FLOOR_MS=floor)
-        here.manager.tasks.write_seconds = here.manager.proplets.write_seconds = 0.4
+        if floor == 0:
+            here.manager.tasks = SlowestStore(0)
+        else:
+            here.manager.tasks.write_seconds = here.manager.proplets.write_seconds = 0.3
         task = here.manager.create_task(name="add", file=inline("math_reactor.wasm"), inputs=[1, 2],
                                         proplet_id=here.worker.entity)
         here.manager.start(task)

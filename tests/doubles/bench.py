@@ -30,10 +30,10 @@ def recording(name):
 class Bench:
     """A worker with its default result floor, and a Manager that heard it come."""
 
-    def __init__(self, servers, floor=0.010, **settings):
+    def __init__(self, servers, floor=0.010, loses_results=False, **settings):
         self.servers = servers
         self.protocol = Protocol(floor=floor)
-        self.manager = double.Manager(servers.mqtt_port, s.BASE, self.protocol)
+        self.manager = double.Manager(servers.mqtt_port, s.BASE, self.protocol, loses_results=loses_results)
         self.worker = servers.start_worker(ready=False, **{"PROPLET_RESULT_FLOOR_MS": "", **settings})
         self.manager.wait_for_worker(self.worker.entity)
 

@@ -22,7 +22,8 @@ def chunks_of(name, module, chunk_bytes=CHUNK_BYTES):
 
 
 class Proxy:
-    def __init__(self, port, base, modules, *, qos=2, chunk_bytes=CHUNK_BYTES, disturbance=lambda request, chunks: chunks):
+    def __init__(self, port, base, modules, *, qos=2, chunk_bytes=CHUNK_BYTES,
+                 disturbance=lambda request, chunks: chunks):
         self.modules, self.chunk_bytes, self.disturbance = modules, chunk_bytes, disturbance
         self.requests, self.in_flight, self.last_chunk = [], set(), None  # names; names; time
         self.lock, self.queue = threading.Lock(), queue.Queue()

@@ -51,7 +51,8 @@ class Replay:
         fields = {name: value for name, value in recorded.items() if name != "id"}
         if url := fields.get("image_url"):
             name = url.split("/", 1)[1]
-            fields["image_url"] = self.bench.servers.image(name.split("@")[0] + "@" + self.digest if "@" in name else name)
+            pinned = name.split("@")[0] + "@" + self.digest
+            fields["image_url"] = self.bench.servers.image(pinned if "@" in name else name)
         if file:
             fields["file"] = file
         if "depends_on" in fields:
@@ -211,9 +212,9 @@ def test_what_is_for_another_worker_is_met_with_silence(bench):
 
 @states("8.3")
 def test_a_start_that_comes_twice_runs_once(bench):
-    message = {"file": inline("spin.wasm"), "name": "_start"}
+    message = {"file": inline("spin.wasm"), "name": "_start", "proplet_id": bench.worker.entity}
     task = bench.send_start(**message)
-    bench.manager.link.publish("control/manager/start", {"id": task, "proplet_id": bench.worker.entity, **message}, True)
+    bench.manager.link.publish("control/manager/start", {"id": task, **message}, wait=True)
     bench.send_stop(task)
     assert re.match(STOPPED, bench.answer(task)["error"])
     check_row(bench, Row("", (), SUM, "3"))
@@ -364,15 +365,17 @@ VARIABLES = {
     "PROPLET_MQTT_TLS_CLIENT_KEY": "/k.pem", "PROPLET_MQTT_TLS_INSECURE_SKIP_VERIFY": "false",
     "PROPLET_HTTP_TLS_CA_CERT": "", "PROPLET_HTTP_TLS_INSECURE_SKIP_VERIFY": "false",
     "PROPLET_LIVELINESS_INTERVAL": "5", "PROPLET_METRICS_INTERVAL": "15", "PROPLET_MANAGER_K8S_NAMESPACE": "ns",
-    "PROPLET_EXTERNAL_WASM_RUNTIME": "", "PROPLET_ENABLE_MONITORING": "true", "PROPLET_KBS_URI": "http://127.0.0.1:8080",
-    "PROPLET_AA_CONFIG_PATH": "", "PROPLET_LAYER_STORE_PATH": "", "PROPLET_PULL_CONCURRENT_LIMIT": "4",
+    "PROPLET_EXTERNAL_WASM_RUNTIME": "", "PROPLET_ENABLE_MONITORING": "true",
+    "PROPLET_KBS_URI": "http://127.0.0.1:8080", "PROPLET_AA_CONFIG_PATH": "", "PROPLET_LAYER_STORE_PATH": "",
+    "PROPLET_PULL_CONCURRENT_LIMIT": "4",
     "PROPLET_HAL_ENABLED": "true", "PROPLET_HTTP_ENABLED": "false", "PROPLET_USB_ENABLED": "false",
     "PROPLET_HTTP_PROXY_PORT": "8222", "PROPLET_DIRS": "", "PROPLET_DESCRIPTION": "d", "PROPLET_LOCATION": "l",
     "PROPLET_TAGS": "a, b", "PROPLET_COLLECT_SYSTEM_INFO": "off", "PROPLET_PLUGIN_DIR": "",
     "PROPLET_METRICS_PORT": "9092", "PROPLET_METRICS_ENABLED": "true", "PROPLET_OTEL_URL": "",
     "PROPLET_TRACE_RATIO": "0.5", "PROPLET_CONFIG_SECTION": "proplet",
 }
-IDS = {"PROPLET_TENANT_ID": "t", "PROPLET_CHANNEL_ID": "c", "PROPLET_ENTITY_ID": str(uuid.uuid4()), "PROPLET_API_KEY": "k"}
+IDS = {"PROPLET_TENANT_ID": "t", "PROPLET_CHANNEL_ID": "c", "PROPLET_ENTITY_ID": str(uuid.uuid4()),
+       "PROPLET_API_KEY": "k"}
 
 
 def check_config(folder, **settings):

@@ -15,8 +15,8 @@ from bench import RECORDED_WORKER, RESULTS, Bench, inline, recording, states
 from protocol import Protocol
 
 
-@pytest.mark.parametrize("name", ["inline", "restart", "encrypted", "daemon_all_fields", "broadcast", "latent", "failure",
-                                  "chunks", "result_kinds"])
+@pytest.mark.parametrize("name", ["inline", "restart", "encrypted", "daemon_all_fields", "broadcast", "latent",
+                                  "failure", "chunks", "result_kinds"])
 def test_the_double_sends_the_recorded_starts_to_the_letter(name):
     created, checked = {}, 0
     for exchange in recording(name) + [e for e in recording("inline") if name == "restart"]:
@@ -100,7 +100,8 @@ def test_the_double_notices_a_second_answer_and_a_late_heartbeat():
     for arrived in (100, 109, 119.5):
         protocol.heard(double.link.Heard(double.ALIVE, b"", 2, False, arrived),
                        {"proplet_id": W, "status": "alive", "namespace": "x"})
-    assert [fault.split(" of ")[0] for fault in protocol.faults] == ["2 answers to 1 starts", "10.5 s without a heartbeat"]
+    assert [fault.split(" of ")[0] for fault in protocol.faults] == [
+        "2 answers to 1 starts", "10.5 s without a heartbeat"]
     assert protocol.unanswered() == []
 
 
@@ -118,7 +119,7 @@ def test_the_double_loses_results_that_come_too_soon_and_the_floor_saves_them(se
     """As was measured at the real Manager (race.json)."""
     outcomes = {}
     for floor in (0, 2000):
-        here = Bench(servers, floor=floor / 1000, PROPLET_TEE="off", PROPLET_RESULT_FLOOR_MS=floor)
+        here = Bench(servers, floor=floor / 1000, loses_results=True, PROPLET_TEE="off", PROPLET_RESULT_FLOOR_MS=floor)
         if floor == 0:
             here.manager.tasks = SlowestStore(0)
         else:

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/secret_arena.h"
+
 namespace proplet {
 namespace {
 
@@ -36,6 +38,11 @@ void wipe(std::string& text) {
 
 SecretBytes::SecretBytes(std::size_t size) : size_(size) {
   if (size == 0) return;
+  if (size <= kArenaLimit) {
+    data_ = arena_allocate(size);
+    mapped_ = size;  // less than a page, which tells the two kinds apart
+    return;
+  }
   mapped_ = whole_pages(size);
   void* pages = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) std::abort();
@@ -73,8 +80,12 @@ void SecretBytes::reset() {
     size_ = 0;
     return;
   }
-  ::explicit_bzero(data_, size_);
-  ::munmap(data_, mapped_);
+  if (mapped_ <= kArenaLimit) {
+    arena_free(data_, mapped_);
+  } else {
+    ::explicit_bzero(data_, size_);
+    ::munmap(data_, mapped_);
+  }
   data_ = nullptr;
   size_ = mapped_ = 0;
 }

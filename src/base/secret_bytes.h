@@ -1,7 +1,7 @@
 // SecretBytes own key material or confidential plaintext.
 //
-// The bytes live in pages of their own: excluded from core dumps, not inherited by fork, locked against swapping
-// where the process may lock memory, wiped and unmapped when the owner dies, on every path. There is no stream
+// Excluded from core dumps, not inherited by fork, locked against swapping where the process may lock memory, wiped on
+// every path when the owner dies. Up to 2 KiB come from secret_arena.h, more is mapped by itself. There is no stream
 // operator, no comparison but the constant-time one, and no implicit conversion: reading needs an explicit `view()`.
 // A SecretBytes moves but never copies by accident; `clone()` is the deliberate copy. Not synchronised.
 #pragma once
@@ -45,7 +45,7 @@ class SecretBytes {
  private:
   std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t mapped_ = 0;  // bytes mapped, whole pages
+  std::size_t mapped_ = 0;  // whole pages, or what was asked of the arena
 };
 
 // Overwrites memory in a way no optimiser removes.

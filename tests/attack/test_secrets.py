@@ -57,7 +57,8 @@ def memory_of(pid):
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
             match = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
-            if not match or "[v" in line:
+            # Not even the kernel can read secretmem; that it is wiped is tested in src/base/secret_arena_test.cc.
+            if not match or "[v" in line or "/secretmem" in line:
                 continue
             start, end = (int(part, 16) for part in match.groups())
             if end - start > SHADOW:

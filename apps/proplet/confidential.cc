@@ -4,6 +4,7 @@
 #include "attestation/detect.h"
 #include "base/fd.h"
 #include "kbs/aa_config.h"
+#include "kbs/init_data.h"
 
 namespace proplet {
 namespace {
@@ -40,7 +41,7 @@ Result<Broker> broker_settings(const worker::WorkerConfig& config) {
 Confidential::Confidential(const worker::WorkerConfig& config, const Clock& clock, Log& log) {
   auto ready = set_up(config, clock);
   if (!ready) refused_ = std::move(ready).error();
-  if (!refused_ && attester_->tee() == attestation::Tee::sample) {
+  if (!refused_ && attester_->tee() == attestation::tee_name(attestation::Tee::sample)) {
     log.warn("the sample TEE is in use: it proves nothing and protects nothing", {{"tee", tee()}});
   }
   if (refused_ && config.tee_expected) {
@@ -51,8 +52,14 @@ Confidential::Confidential(const worker::WorkerConfig& config, const Clock& cloc
 }
 
 Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clock) {
-  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(config.tee));
-  TRY_ASSIGN(attester_, attestation::make_attester(choice, attestation::detect("/")));
+  kbs::InitData init_data;
+  if (!config.init_data_file.empty()) {
+    TRY_ASSIGN(init_data, kbs::read_init_data(config.init_data_file));
+  }
+  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(config.tee, !config.attester_program.empty()));
+  TRY_ASSIGN(attester_, attestation::make_attester(
+                            choice, attestation::detect("/"),
+                            {.program = config.attester_program, .init_data_digest = std::move(init_data.digest)}));
   TRY_ASSIGN(Broker broker, broker_settings(config));
   if (!config.kbs_resource_path.empty()) {
     auto key = kbs::ResourceUri::parse(config.kbs_resource_path);
@@ -64,13 +71,12 @@ Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clo
   options.insecure_hosts = {config.kbs_allow_http.begin(), config.kbs_allow_http.end()};
   TRY_ASSIGN(http_, net::make_http_client(std::move(options)));
   broker_host_ = broker.url.authority();
-  TRY_ASSIGN(client_, kbs::make_client({.url = std::move(broker.url)}, *http_, *attester_, clock));
+  TRY_ASSIGN(client_, kbs::make_client({.url = std::move(broker.url), .init_data = std::move(init_data.text)}, *http_,
+                                       *attester_, clock));
   return {};
 }
 
-std::string Confidential::tee() const {
-  return attester_ ? std::string(attestation::tee_name(attester_->tee())) : std::string();
-}
+std::string Confidential::tee() const { return attester_ ? std::string(attester_->tee()) : std::string(); }
 
 std::vector<std::string> Confidential::tags() const {
   std::vector<std::string> tags;

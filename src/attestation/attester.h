@@ -2,6 +2,7 @@
 //
 // A Tee names a kind of trusted execution environment with the strings of the Key Broker Service protocol
 // (Trustee kbs-types). Detection looks only at interfaces that exist inside a guest; it never chooses `sample`.
+// What is attested is a ReportData, never bytes: report_data.h says who can make one.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <stop_token>
 #include <string_view>
 
+#include "attestation/report_data.h"
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -26,10 +28,11 @@ std::optional<Tee> tee_from_name(std::string_view name);
 class Attester {
  public:
   virtual ~Attester() = default;
-  [[nodiscard]] virtual Tee tee() const = 0;
-  // `report_data` is the digest that binds the session (48 bytes for SHA-384); the attester pads it as its TEE wants.
-  // Returns the value of `primary_evidence`. Fails with EVIDENCE_FAILED.
-  virtual Result<json::value> evidence(ByteView report_data, std::stop_token stop) = 0;
+  // What the broker is told: the name of a Tee, or the one an operator gave to an external program's.
+  [[nodiscard]] virtual std::string_view tee() const = 0;
+  // The value of `primary_evidence`. The attester pads or cuts the report data as its TEE wants. Ends within 100 ms
+  // of a stop, although the kernel may not. EVIDENCE_FAILED, TEE_UNAVAILABLE, CANCELLED.
+  virtual Result<json::value> evidence(const ReportData& report_data, std::stop_token stop) = 0;
 };
 
 }  // namespace proplet::attestation

@@ -1,7 +1,7 @@
 // Which trusted execution environment this guest runs in, from the interfaces that its kernel or library OS offers.
 //
-// Only files that exist inside a guest count: a host with capable hardware is not a TEE. Never detected, only named by
-// an operator: `tpm` and `sample`, which prove nothing about memory protection, and az-snp-vtpm and az-tdx-vtpm, which
+// Only what exists inside a guest counts: a host with capable hardware is not a TEE. Never detected, only named by an
+// operator: `tpm` and `sample`, which prove nothing about memory protection, and az-snp-vtpm and az-tdx-vtpm, which
 // files alone do not tell from an ordinary machine with a TPM.
 #pragma once
 
@@ -9,11 +9,15 @@
 #include <string>
 
 #include "attestation/attester.h"
+#include "attestation/guest_files.h"
+#include "base/clock.h"
 
 namespace proplet::attestation {
 
-// Looks below `filesystem_root` ("/" in production, a fake tree in tests); the first match in the order tdx, sgx, snp,
-// csv, cca, se. Reads at most two small files, no ioctl: cheap and without effects.
+// The first match in the order tdx, sgx, snp, csv, cca, se; after them, what the kernel's TSM report interface names
+// as its provider. Reads a few small files, no ioctl.
+std::optional<Tee> detect(GuestFiles& files, Random& random);
+// The same below `filesystem_root`: "" or "/" in production.
 std::optional<Tee> detect(const std::string& filesystem_root);
 
 }  // namespace proplet::attestation

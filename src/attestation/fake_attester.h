@@ -14,11 +14,11 @@ class FakeAttester final : public Attester {
   explicit FakeAttester(Tee tee = Tee::sample, Result<json::value> evidence = json::value(json::object()))
       : tee_(tee), evidence_(std::move(evidence)) {}
 
-  [[nodiscard]] Tee tee() const override { return tee_; }
-  Result<json::value> evidence(ByteView report_data, std::stop_token) override {
+  [[nodiscard]] std::string_view tee() const override { return tee_name(tee_); }
+  Result<json::value> evidence(const ReportData& report_data, std::stop_token) override {
     ++calls_;
     const std::lock_guard lock(mutex_);
-    report_data_.assign(report_data.begin(), report_data.end());
+    report_data_.assign(report_data.digest().begin(), report_data.digest().end());
     return evidence_;
   }
 

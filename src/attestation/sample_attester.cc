@@ -4,10 +4,10 @@
 
 namespace proplet::attestation {
 
-Result<json::value> SampleAttester::evidence(ByteView report_data, std::stop_token /*stop*/) {
+Result<json::value> SampleAttester::evidence(const ReportData& report_data, std::stop_token /*stop*/) {
   json::object evidence;
   evidence["svn"] = "1";
-  evidence["report_data"] = base64_encode(report_data);
+  evidence["report_data"] = base64_encode(report_data.digest());
   return json::value(std::move(evidence));
 }
 

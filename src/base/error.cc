@@ -40,7 +40,8 @@ constexpr std::array kCatalogue = {
              "Leave the flag out of cli_args, or allow it in PROPLET_EXTERNAL_ALLOWED_ARGS."},
     CodeInfo{Code::tee_unavailable, "TEE_UNAVAILABLE",
              "An encrypted task reached a worker that has no trusted execution environment to attest.",
-             "Run the worker inside a supported TEE; for tests only, ask for the sample TEE with PROPLET_TEE=sample."},
+             "Run the worker inside a supported TEE (docs/tee.md); for tests only, ask for the sample TEE with "
+             "PROPLET_TEE=sample."},
     CodeInfo{Code::evidence_failed, "EVIDENCE_FAILED", "The TEE did not produce evidence.",
              "Check the guest device or file that the message names, and its permissions."},
     CodeInfo{Code::kbs_not_configured, "KBS_NOT_CONFIGURED",

@@ -35,6 +35,7 @@ struct RunOptions {
   bool kbs_allow_http = false;
   std::string kbs_resource_path;
   std::string tee = "auto";
+  std::string attester_program;
   RegistryFlags registry;
 };
 
@@ -54,8 +55,9 @@ Result<Keys> make_keys(Cli& cli, const RunOptions& options) {
     return keys;
   }
   if (options.kbs_url.empty()) return fail(Code::kbs_not_configured, "give --kbs URL, or --key FILE");
-  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(options.tee));
-  TRY_ASSIGN(keys.attester, attestation::make_attester(choice, attestation::detect("/")));
+  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(options.tee, !options.attester_program.empty()));
+  TRY_ASSIGN(keys.attester,
+             attestation::make_attester(choice, attestation::detect("/"), {.program = options.attester_program}));
   TRY_ASSIGN(const net::Url url, net::Url::parse(options.kbs_url));
   TRY_ASSIGN(keys.http, broker_client(url, options.kbs_ca_file, options.kbs_allow_http));
   TRY_ASSIGN(keys.client, kbs::make_client({.url = url}, *keys.http, *keys.attester, cli.clock));
@@ -181,6 +183,8 @@ void add_run_command(Cli& cli) {
   command->add_flag("--kbs-allow-http", options->kbs_allow_http, "Speak plain HTTP with a broker not on loopback");
   command->add_option("--kbs-resource-path", options->kbs_resource_path, "Key the image must be encrypted with");
   command->add_option("--tee", options->tee, "TEE to prove: auto, sample, tdx, ...")->envname("PROPLET_TEE");
+  command->add_option("--attester", options->attester_program, "Program that produces the TEE's evidence")
+      ->envname("PROPLET_ATTESTER_PROGRAM");
   options->registry.add_to(*command);
   command->callback([&cli, options] { cli.action = [&cli, options] { return run(cli, *options); }; });
 }

@@ -135,7 +135,8 @@ Result<HandshakingClient::SessionPointer> HandshakingClient::lead_handshake(std:
                               .attester = attester_,
                               .clock = clock_,
                               .random = random_,
-                              .tee_pubkey = tee_pubkey_},
+                              .tee_pubkey = tee_pubkey_,
+                              .init_data = options_.init_data},
                              stop);
   lock.lock();
   if (session) {

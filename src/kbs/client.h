@@ -42,6 +42,7 @@ class ResourceUri {
 struct ClientOptions {
   net::Url url;  // of the broker, without /kbs/v0
   std::size_t max_resource_bytes = std::size_t{1} << 20;
+  std::string init_data = {};  // TOML text that goes with every attestation (init_data.h); empty: none
 };
 
 class Client {

@@ -163,6 +163,20 @@ TEST_F(ScriptedClientTest, SendsWhatTheProtocolAsksFor) {
   EXPECT_TRUE(requests_[2].header("authorization")->starts_with("Bearer eyJ"));
 }
 
+TEST_F(ScriptedClientTest, SendsTheInitDataAsItIs) {
+  const std::string text = "version = \"0.1.0\"\nalgorithm = \"sha384\"\n[data]\n";
+  const ScriptedServer server({good_auth(), good_attest(), refusal("PolicyDeny")});
+  client_ = *make_client({.url = server.url(), .init_data = text}, *http_, attester_, clock_);
+  EXPECT_EQ(get(server.url()).error().code(), Code::kbs_denied);
+  const auto requests = server.requests();
+  client_.reset();
+  http_ = *net::make_http_client({});  // closes the connection, which the server would wait for
+  ASSERT_EQ(requests.size(), 3U);
+  const auto message = *json::parse_object(text_of(requests[1].body));
+  EXPECT_EQ(json::canonical(message.at("init-data")),
+            R"({"body":"version = \"0.1.0\"\nalgorithm = \"sha384\"\n[data]\n","format":"toml"})");
+}
+
 TEST_F(ScriptedClientTest, GivesEveryRefusalItsCode) {
   struct Case {
     std::string name;

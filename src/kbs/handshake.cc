@@ -89,7 +89,7 @@ Result<Challenge> ask_for_challenge(const HandshakeParts& parts, const std::stop
   extra["supported-hash-algorithms"] = json::array{"sha256", "sha384", "sha512"};
   json::object request;
   request["version"] = kProtocolVersion;
-  request["tee"] = attestation::tee_name(parts.attester.tee());
+  request["tee"] = parts.attester.tee();
   request["extra-params"] = std::move(extra);
   TRY_ASSIGN(const auto response, post(parts, "auth", json::serialize(request), {}, stop));
   if (response.status != 200) return fail(refused_request(response));
@@ -106,9 +106,18 @@ Result<Challenge> ask_for_challenge(const HandshakeParts& parts, const std::stop
   return Challenge{.nonce = std::move(*nonce), .algorithm = algorithm, .cookie = std::move(*cookie)};
 }
 
+json::value init_data_member(std::string_view text) {
+  if (text.empty()) return nullptr;
+  json::object member;
+  member["format"] = "toml";
+  member["body"] = text;
+  return member;
+}
+
 Result<std::string> attestation_message(const HandshakeParts& parts, const Challenge& challenge,
                                         const std::stop_token& stop) {
-  const auto report_data = primary_report_data(challenge.algorithm, challenge.nonce, parts.tee_pubkey, "");
+  const auto report_data =
+      attestation::ReportData::for_session(challenge.algorithm, challenge.nonce, parts.tee_pubkey, "");
   TRY_ASSIGN(auto evidence, parts.attester.evidence(report_data, stop));
   json::object runtime_data;
   runtime_data["nonce"] = challenge.nonce;
@@ -117,7 +126,7 @@ Result<std::string> attestation_message(const HandshakeParts& parts, const Chall
   tee_evidence["primary_evidence"] = std::move(evidence);
   tee_evidence["additional_evidence"] = "";
   json::object message;
-  message["init-data"] = nullptr;
+  message["init-data"] = init_data_member(parts.init_data);
   message["runtime-data"] = std::move(runtime_data);
   message["tee-evidence"] = std::move(tee_evidence);
   return json::serialize(message);
@@ -151,8 +160,8 @@ Result<Session> attempt(const HandshakeParts& parts, const std::stop_token& stop
   const auto error = parse_error_information(response.body);
   if (response.status != 401 || !error) return fail(unexpected_answer(response, "attest"));
   rejected = true;
-  return fail(Code::kbs_attestation_rejected, "the key broker rejected the {} evidence: {}",
-              attestation::tee_name(parts.attester.tee()), error->detail);
+  return fail(Code::kbs_attestation_rejected, "the key broker rejected the {} evidence: {}", parts.attester.tee(),
+              error->detail);
 }
 
 }  // namespace

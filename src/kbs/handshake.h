@@ -4,6 +4,7 @@
 #include <chrono>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "attestation/attester.h"
 #include "base/clock.h"
@@ -27,6 +28,7 @@ struct HandshakeParts {
   const Clock& clock;
   Random& random;
   const json::object& tee_pubkey;
+  std::string_view init_data = {};  // the TOML text; empty: none is sent
 };
 
 // A rejected attestation is repeated once, from a new challenge. KBS_UNREACHABLE, KBS_PROTOCOL,

@@ -1,5 +1,7 @@
 #include "kbs/protocol.h"
 
+#include "attestation/report_data.h"
+
 namespace proplet::kbs {
 namespace {
 
@@ -31,11 +33,8 @@ json::object tee_public_jwk(const crypto::PublicKey& key) {
 
 Bytes primary_report_data(crypto::DigestAlgorithm algorithm, std::string_view nonce, const json::object& tee_pubkey,
                           std::string_view additional_evidence) {
-  json::object bound;
-  bound["additional-evidence"] = additional_evidence;
-  bound["nonce"] = nonce;
-  bound["tee-pubkey"] = tee_pubkey;
-  return crypto::digest(algorithm, bytes_of(json::canonical(bound)));
+  const auto data = attestation::ReportData::for_session(algorithm, nonce, tee_pubkey, additional_evidence);
+  return {data.digest().begin(), data.digest().end()};
 }
 
 std::optional<ErrorInformation> parse_error_information(ByteView body) {

@@ -23,8 +23,8 @@ inline constexpr std::string_view kErrorTypePrefix = "https://github.com/confide
 // does not know before it computes the report data. EC keys: ECDH-ES+A256KW; RSA: RSA-OAEP-256.
 json::object tee_public_jwk(const crypto::PublicKey& key);
 
-// The digest that the primary TEE's evidence must carry. `nonce` is the challenge's text and `additional_evidence` the
-// very text of the attestation ("" when there is none; the member is hashed all the same).
+// The digest that the primary TEE's evidence must carry: what a server compares with, and a client's attester is given
+// as ReportData::for_session.
 Bytes primary_report_data(crypto::DigestAlgorithm algorithm, std::string_view nonce, const json::object& tee_pubkey,
                           std::string_view additional_evidence);
 

@@ -148,6 +148,8 @@ void external_allowed_args(WorkerConfig& config, const Input& input) {
   if (!checked) input.reject(checked.error().message());
 }
 
+void sandbox(WorkerConfig& config, const Input& input) { config.sandbox = !is_falsy(input.value); }
+
 void layer_store(WorkerConfig& config, const Input& input) { config.layer_store_path = input.value; }
 
 void otel_url(WorkerConfig& config, const Input& input) {
@@ -238,6 +240,9 @@ constexpr auto kSettings = std::to_array<Setting>({
       false},
      otel_url},
     {{"PROPLET_TRACE_RATIO", "0.0", "Share of tasks that are traced, from 0 to 1.", false}, trace_ratio},
+    {{"PROPLET_SANDBOX", "true",
+      "Confine the worker to the files and system calls it needs, as far as the kernel can (docs/sandbox.md).", false},
+     sandbox},
     {{"PROPLET_DESCRIPTION", "", "Told to the Manager.", false}, text<&C::description>},
     {{"PROPLET_LOCATION", "", "Told to the Manager.", false}, text<&C::location>},
     {{"PROPLET_TAGS", "", "Comma-separated tags told to the Manager.", false}, list<&C::tags, ',', true>},
@@ -306,6 +311,12 @@ constexpr auto kSettings = std::to_array<Setting>({
     {{"PROPLET_TEE_ENABLED", "", "false: as PROPLET_TEE=off; true: a missing TEE is an error in the log.", false},
      tee_enabled},
     {{"PROPLET_TEE", "auto", "auto, off, or the kind of TEE: sample (for tests), tdx, snp ...", false}, tee},
+    {{"PROPLET_ATTESTER_PROGRAM", "",
+      "Absolute path of a program that produces the evidence of the TEE named by PROPLET_TEE; see docs/tee.md.", false},
+     text<&C::attester_program>},
+    {{"PROPLET_INIT_DATA_FILE", "", "Init-data (TOML) that this machine was launched with; sent to the key broker.",
+      false},
+     text<&C::init_data_file>},
     {{"PROPLET_KBS_URI", "", "Key broker.", false}, text<&C::kbs_uri>},
     {{"PROPLET_AA_CONFIG_PATH", "", "Attestation agent's file; its key broker is used if none is set.", false},
      text<&C::aa_config_path>},

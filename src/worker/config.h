@@ -96,6 +96,9 @@ struct WorkerConfig {
   // Trusted execution environment and key broker
   std::string tee = "auto";   // auto, off, or the kind asked for
   bool tee_expected = false;  // PROPLET_TEE_ENABLED is true: a missing TEE is worth an error
+  std::string attester_program;
+  std::string init_data_file;
+  bool sandbox = true;
   std::string kbs_uri;
   std::string aa_config_path;
   std::string kbs_resource_path;

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/process.h"
 #include "confidential.h"
+#include "confinement.h"
 #include "module/blob_store.h"
 #include "module/image_opener.h"
 #include "module/sources.h"
@@ -280,9 +281,12 @@ int main(int argc, char** argv) {
     for (const auto& warning : loaded.warnings) std::fprintf(stderr, "Warning: %s\n", warning.c_str());
     return 0;
   }
+  const auto confined = confine(loaded.config);
+  if (!confined) return report(confined.error());
   std::stop_source stop;
   StopSignals signals(stop, StopSignals::Hangup::calls);
   Log log(loaded.config.log_level, loaded.config.log_format);
+  log_confinement(*confined, log);
   for (const auto& warning : loaded.warnings) log.warn("setting ignored", {{"reason", warning}});
   const auto done = run(std::move(loaded.config), log, signals, stop.get_token());
   return done ? 0 : report(done.error());

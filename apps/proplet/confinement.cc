@@ -1,0 +1,69 @@
+#include "confinement.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "attestation/snp_attester.h"
+#include "attestation/tsm_report.h"
+#include "base/secret_arena.h"
+
+namespace proplet {
+namespace {
+
+// Folders that the worker makes below existing ones.
+std::vector<std::string> own_folders(const worker::WorkerConfig& config) {
+  std::vector<std::string> folders;
+  if (!config.layer_store_path.empty()) folders.push_back(config.layer_store_path);
+  return folders;
+}
+
+void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
+  if (file.empty()) return;
+  std::string folder = std::filesystem::path(file).parent_path().string();
+  if (folder.empty()) folder = ".";
+  paths.push_back(folder == "/" ? file : std::move(folder));
+}
+
+}  // namespace
+
+SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
+  SandboxPolicy policy;
+  policy.read = system_read_paths();
+  for (const auto& file : {config.mqtt_ca_cert, config.mqtt_client_cert, config.mqtt_client_key,
+                           config.registry_auth_file, config.registry_ca_cert, config.http_ca_cert,
+                           config.aa_config_path, config.kbs_ca_cert, config.init_data_file}) {
+    add_folder_of(file, policy.read);
+  }
+  policy.read.emplace_back("/run/attestation-agent");
+  policy.write = own_folders(config);
+  policy.write.insert(policy.write.end(), config.dirs.begin(), config.dirs.end());
+  policy.write.emplace_back(attestation::kTsmFolder);
+  policy.write.emplace_back(attestation::kSevGuestDevice);
+  policy.write.emplace_back("/dev/attestation");
+  policy.programs = !config.external_runtime.empty() || !config.attester_program.empty();
+  return policy;
+}
+
+Result<std::optional<SandboxReport>> confine(const worker::WorkerConfig& config) {
+  if (!config.sandbox) return std::optional<SandboxReport>();
+  // A rule needs the folder. Whoever opens it reports what is wrong with it.
+  for (const auto& folder : own_folders(config)) ::mkdir(folder.c_str(), 0700);
+  TRY_ASSIGN(auto report, enter_sandbox(sandbox_policy(config)));
+  return std::optional(std::move(report));
+}
+
+void log_confinement(const std::optional<SandboxReport>& report, Log& log) {
+  const auto memory = secret_memory_name(secret_memory_kind());
+  if (!report) {
+    log.warn("the sandbox is switched off", {{"secret_memory", memory}});
+    return;
+  }
+  log.info("sandbox", {{"files", report->files},
+                       {"system_calls", report->system_calls},
+                       {"landlock", report->landlock_version},
+                       {"missing", report->missing},
+                       {"secret_memory", memory}});
+}
+
+}  // namespace proplet

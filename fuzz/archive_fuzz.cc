@@ -1,6 +1,7 @@
-// Archives inside layers: gzip stays within its limit, and tar entries lie inside the archive.
+// Archives inside layers: gzip and zstd stay within their limit, and tar entries lie inside the archive.
 #include "fuzz.h"
 #include "module/archive.h"
+#include "module/decompress.h"
 
 namespace module = proplet::module;
 using proplet::fuzz::check;
@@ -28,7 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_tar(input);
   std::vector<proplet::SecretBytes> layers;
   layers.push_back(proplet::SecretBytes::copy_of(input));
-  if (auto unpacked = module::gunzip(input, kLimit)) {
+  for (const auto expand : {module::gunzip, module::unzstd}) {
+    auto unpacked = expand(input, kLimit, {});
+    if (!unpacked) continue;
     check(unpacked->size() <= kLimit, "the limit holds");
     check_tar(unpacked->view());
     layers.push_back(std::move(*unpacked));

@@ -12,7 +12,7 @@ readonly -A packages=(
   [build]="g++ cmake ninja-build make git pkg-config ccache ca-certificates
            libmosquitto-dev libcurl4-openssl-dev libssl-dev libboost-json1.81-dev libspdlog-dev libfmt-dev
            libcli11-dev libtomlplusplus-dev libexpected-dev libcpp-httplib-dev prometheus-cpp-dev zlib1g-dev
-           libseccomp-dev"
+           libseccomp-dev libzstd-dev"
   [demo]="binutils clang lld wasi-libc libclang-rt-14-dev-wasm32 mosquitto docker-registry"
   [test]="libgtest-dev libgmock-dev mosquitto mosquitto-clients docker-registry skopeo jose openssl apache2-utils
           wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 libc++-14-dev-wasm32 libc++abi-14-dev-wasm32

@@ -1,8 +1,10 @@
 #include "crypto/cipher.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
+#include "crypto/digest.h"
 #include "crypto/openssl.h"
 
 namespace proplet::crypto {
@@ -11,6 +13,7 @@ namespace {
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;           // OpenSSL counts in int
 constexpr std::size_t kMaxMessage = (std::size_t{1} << 31) - 64;  // of the one-shot operations
 constexpr std::size_t kWrapOverhead = 8;
+constexpr std::size_t kCbcBlockSize = 16;
 
 EVP_CIPHER_CTX* cipher(void* context) { return static_cast<EVP_CIPHER_CTX*>(context); }
 
@@ -21,7 +24,7 @@ openssl::CipherContext new_context() {
 }
 
 Status check_gcm_sizes(ByteView key, ByteView nonce, ByteView message) {
-  if (key.size() != kAes256KeySize) return fail(Code::key_invalid, "AES-256 key has {} bytes, not 32", key.size());
+  if (openssl::aes_gcm(key.size()) == nullptr) return fail(Code::key_invalid, "AES key of {} bytes", key.size());
   if (nonce.size() != kGcmNonceSize) return fail(Code::format_invalid, "GCM nonce has {} bytes, not 12", nonce.size());
   if (message.size() > kMaxMessage) return fail(Code::size_limit, "message of {} bytes", message.size());
   return {};
@@ -58,11 +61,13 @@ void AesCtr::apply(ByteView in, MutableByteView out) {
 }
 
 Result<Bytes> aes_gcm_seal(ByteView key, ByteView nonce, ByteView additional_data, ByteView plaintext) {
+  if (key.size() != kAes256KeySize) return fail(Code::key_invalid, "AES-256 key has {} bytes, not 32", key.size());
   TRY(check_gcm_sizes(key, nonce, plaintext));
   TRY(check_gcm_sizes(key, nonce, additional_data));
   auto context = new_context();
-  openssl::require(EVP_EncryptInit_ex2(context.get(), openssl::aes_256_gcm(), key.data(), nonce.data(), nullptr) == 1,
-                   "EVP_EncryptInit_ex2");
+  openssl::require(
+      EVP_EncryptInit_ex2(context.get(), openssl::aes_gcm(key.size()), key.data(), nonce.data(), nullptr) == 1,
+      "EVP_EncryptInit_ex2");
   Bytes sealed(plaintext.size() + kGcmTagSize);
   int written = 0;
   if (!additional_data.empty()) {
@@ -89,8 +94,9 @@ Result<SecretBytes> aes_gcm_open(ByteView key, ByteView nonce, ByteView addition
   const auto ciphertext = sealed.first(sealed.size() - kGcmTagSize);
   auto tag = Bytes(sealed.end() - kGcmTagSize, sealed.end());
   auto context = new_context();
-  openssl::require(EVP_DecryptInit_ex2(context.get(), openssl::aes_256_gcm(), key.data(), nonce.data(), nullptr) == 1,
-                   "EVP_DecryptInit_ex2");
+  openssl::require(
+      EVP_DecryptInit_ex2(context.get(), openssl::aes_gcm(key.size()), key.data(), nonce.data(), nullptr) == 1,
+      "EVP_DecryptInit_ex2");
   openssl::require(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kGcmTagSize, tag.data()) == 1,
                    "EVP_CTRL_AEAD_SET_TAG");
   int written = 0;
@@ -111,6 +117,48 @@ Result<SecretBytes> aes_gcm_open(ByteView key, ByteView nonce, ByteView addition
     return fail(cannot_open());
   }
   return plaintext;
+}
+
+Result<SecretBytes> aes_cbc_open(ByteView key, ByteView iv, ByteView ciphertext) {
+  const auto* algorithm = openssl::aes_cbc(key.size());
+  if (algorithm == nullptr) return fail(Code::key_invalid, "AES key of {} bytes", key.size());
+  if (iv.size() != kCbcBlockSize) return fail(Code::format_invalid, "CBC iv has {} bytes, not 16", iv.size());
+  const bool whole_blocks = !ciphertext.empty() && ciphertext.size() % kCbcBlockSize == 0;
+  if (!whole_blocks || ciphertext.size() > kMaxPiece) return fail(cannot_open());
+  auto context = new_context();
+  openssl::require(EVP_DecryptInit_ex2(context.get(), algorithm, key.data(), iv.data(), nullptr) == 1,
+                   "EVP_DecryptInit_ex2");
+  SecretBytes plaintext(ciphertext.size() + kCbcBlockSize);
+  auto* const out = plaintext.mutable_view().data();
+  int written = 0;
+  openssl::require(EVP_DecryptUpdate(context.get(), out, &written, ciphertext.data(), int_size(ciphertext)) == 1,
+                   "EVP_DecryptUpdate");
+  int last = 0;
+  if (EVP_DecryptFinal_ex(context.get(), out + written, &last) != 1) {
+    ERR_clear_error();
+    return fail(cannot_open());
+  }
+  plaintext.truncate(static_cast<std::size_t>(written) + static_cast<std::size_t>(last));
+  return plaintext;
+}
+
+Result<SecretBytes> aes_cbc_hmac_open(ByteView key, ByteView iv, ByteView additional_data, ByteView sealed) {
+  const auto half = key.size() / 2;
+  const auto hash = half == 16   ? DigestAlgorithm::sha256
+                    : half == 24 ? DigestAlgorithm::sha384
+                                 : DigestAlgorithm::sha512;
+  if (key.size() % 2 != 0 || openssl::aes_cbc(half) == nullptr) {
+    return fail(Code::key_invalid, "AES-CBC with HMAC: key of {} bytes", key.size());
+  }
+  if (sealed.size() < half) return fail(cannot_open());
+  const auto ciphertext = sealed.first(sealed.size() - half);
+  std::array<std::uint8_t, 8> bits{};  // of the additional data, big-endian
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = static_cast<std::uint8_t>(std::uint64_t{additional_data.size()} * 8 >> (56 - 8 * i));
+  }
+  const auto tag = hmac(hash, key.first(half), {additional_data, iv, ciphertext, bits});
+  if (!equal_constant_time(ByteView(tag).first(half), sealed.last(half))) return fail(cannot_open());
+  return aes_cbc_open(key.last(half), iv, ciphertext);
 }
 
 Result<Bytes> aes_key_wrap(ByteView key_encryption_key, ByteView key_data) {

@@ -1,7 +1,8 @@
-// AES-256: counter mode (NIST SP 800-38A), Galois/counter mode (SP 800-38D), key wrap (RFC 3394).
+// AES: counter mode (NIST SP 800-38A), Galois/counter mode (SP 800-38D), key wrap (RFC 3394), CBC for reading only.
 //
-// Keys are 32 bytes except for key wrap, which takes 16, 24 or 32; any other length is KEY_INVALID. Plaintext comes
-// out as SecretBytes. A failed authentication is UNWRAP_FAILED and gives no plaintext and no reason.
+// What we write uses keys of 32 bytes. Key wrap, and what opens other tools' envelopes, take 16, 24 or 32; any other
+// length is KEY_INVALID. Plaintext comes out as SecretBytes. A failed authentication is UNWRAP_FAILED and gives no
+// plaintext and no reason.
 #pragma once
 
 #include <memory>
@@ -34,9 +35,16 @@ class AesCtr {
   std::unique_ptr<void, EvpCipherContextFree> context_;
 };
 
-// AES-256-GCM with a 12-byte nonce. `seal` returns ciphertext ‖ 16-byte tag; `open` takes the same.
+// GCM with a 12-byte nonce and, for `seal`, AES-256. `seal` returns ciphertext ‖ 16-byte tag; `open` takes the same.
 Result<Bytes> aes_gcm_seal(ByteView key, ByteView nonce, ByteView additional_data, ByteView plaintext);
 Result<SecretBytes> aes_gcm_open(ByteView key, ByteView nonce, ByteView additional_data, ByteView sealed);
+
+// CBC with PKCS#7 padding and a 16-byte iv, for envelopes of other tools. Nothing authenticates it: UNWRAP_FAILED for
+// bad padding, and garbage for most other damage. Callers must not let anybody tell the two apart.
+Result<SecretBytes> aes_cbc_open(ByteView key, ByteView iv, ByteView ciphertext);
+// AES_CBC_HMAC_SHA2 of RFC 7518 section 5.2: `key` is MAC key ‖ AES key, 32, 48 or 64 bytes; `sealed` is ciphertext ‖
+// tag, the tag half as long as the key. The tag is checked before anything is decrypted.
+Result<SecretBytes> aes_cbc_hmac_open(ByteView key, ByteView iv, ByteView additional_data, ByteView sealed);
 
 // RFC 3394 with the default initial value; the wrapped form is 8 bytes longer than `key_data`.
 Result<Bytes> aes_key_wrap(ByteView key_encryption_key, ByteView key_data);

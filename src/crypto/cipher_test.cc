@@ -92,6 +92,60 @@ TEST(AesGcm, RefusesOtherSizes) {
   EXPECT_FALSE(aes_gcm_open(Bytes(32), {}, {}, Bytes(16)));
 }
 
+TEST(AesGcm, OpensWithEveryKeySize) {
+  // NIST's test cases 2, 8 and 14 of the GCM submission: zero key, zero nonce, one zero block.
+  const std::vector<std::pair<std::size_t, std::string_view>> cases = {
+      {16, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf"},
+      {24, "98e7247c07f0fe411c267e4384b0f6002ff58d80033927ab8ef4d4587514f0fb"},
+      {32, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"}};
+  for (const auto& [size, sealed] : cases) {
+    const auto opened = aes_gcm_open(Bytes(size), Bytes(12), {}, hex(sealed));
+    ASSERT_TRUE(opened) << size;
+    EXPECT_TRUE(opened->equals(Bytes(16)));
+  }
+}
+
+TEST(AesCbcHmac, AgreesWithTheSpecification) {
+  // RFC 7518 appendix B.1 and B.3 have this message, iv and additional data.
+  const auto iv = hex("1af38c2dc2b96ffdd86694092341bc04");
+  const auto additional = bytes_of("The second principle of Auguste Kerckhoffs");
+  const std::string_view plaintext =
+      "A cipher system must not be required to be secret, and it must be able to fall into the hands of the enemy "
+      "without inconvenience";
+  Bytes key(64);
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i);
+  const auto sealed_128 = hex(
+      "c80edfa32ddf39d5ef00c0b468834279a2e46a1b8049f792f76bfe54b903a9c9a94ac9b47ad2655c5f10f9aef71427e2fc6f9b3f399a2214"
+      "89f16362c703233609d45ac69864e3321cf82935ac4096c86e133314c54019e8ca7980dfa4b9cf1b384c486f3a54c51078158ee5d79de59f"
+      "bd34d848b3d69550a67646344427ade54b8851ffb598f7f80074b9473c82e2db652c3fa36b0a7c5b3219fab3a30bc1c4");
+  const auto opened = aes_cbc_hmac_open(ByteView(key).first(32), iv, additional, sealed_128);
+  ASSERT_TRUE(opened) << opened.error().text();
+  EXPECT_EQ(text_of(opened->view()), plaintext);
+  for (std::size_t i = 0; i < sealed_128.size(); ++i) {
+    auto damaged = sealed_128;
+    damaged[i] ^= 1;
+    const auto refused = aes_cbc_hmac_open(ByteView(key).first(32), iv, additional, damaged);
+    ASSERT_FALSE(refused) << i;
+    EXPECT_EQ(refused.error().text(), "UNWRAP_FAILED: authentication failed");
+  }
+  EXPECT_FALSE(aes_cbc_hmac_open(ByteView(key).first(32), iv, {}, sealed_128));
+  for (const std::size_t size : {0, 31, 33, 40, 63}) {
+    EXPECT_EQ(aes_cbc_hmac_open(ByteView(key).first(size), iv, additional, sealed_128).error().code(),
+              Code::key_invalid);
+  }
+}
+
+TEST(AesCbc, RefusesOtherSizesAndBadPadding) {
+  // NIST SP 800-38A F.2.1 decrypts to whole blocks without padding.
+  const auto key = hex("2b7e151628aed2a6abf7158809cf4f3c");
+  const auto iv = hex("000102030405060708090a0b0c0d0e0f");
+  EXPECT_EQ(aes_cbc_open(key, iv, hex("7649abac8119b246cee98e9b12e9197d")).error().code(), Code::unwrap_failed);
+  EXPECT_EQ(aes_cbc_open(key, iv, {}).error().code(), Code::unwrap_failed);
+  EXPECT_EQ(aes_cbc_open(key, iv, Bytes(15)).error().code(), Code::unwrap_failed);
+  EXPECT_EQ(aes_cbc_open(key, Bytes(12), Bytes(16)).error().code(), Code::format_invalid);
+  EXPECT_EQ(aes_cbc_open(Bytes(20), iv, Bytes(16)).error().code(), Code::key_invalid);
+}
+
 struct WrapCase {
   std::string_view kek;
   std::string_view data;

@@ -1,5 +1,6 @@
 #include "crypto/digest.h"
 
+#include <string>
 #include <utility>
 
 #include "crypto/openssl.h"
@@ -21,6 +22,18 @@ const EVP_MD* native(DigestAlgorithm algorithm) {
 
 EVP_MD_CTX* md(void* context) { return static_cast<EVP_MD_CTX*>(context); }
 EVP_MAC_CTX* mac(void* context) { return static_cast<EVP_MAC_CTX*>(context); }
+
+EVP_MAC_CTX* new_hmac(std::string hash, ByteView key) {
+  auto* const context = EVP_MAC_CTX_new(openssl::hmac());
+  openssl::require(context != nullptr, "EVP_MAC_CTX_new");
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash.data(), 0),
+                               OSSL_PARAM_construct_end()};
+  // A null key pointer would mean "keep the key"; an empty key is a key.
+  static constexpr std::uint8_t kEmptyKey = 0;
+  const auto* data = key.empty() ? &kEmptyKey : key.data();
+  openssl::require(EVP_MAC_init(context, data, key.size(), params) == 1, "EVP_MAC_init");
+  return context;
+}
 
 }  // namespace
 
@@ -56,16 +69,7 @@ Bytes Hasher::finish() {
   return digest;
 }
 
-HmacSha256::HmacSha256(ByteView key) : context_(EVP_MAC_CTX_new(openssl::hmac())) {
-  openssl::require(context_ != nullptr, "EVP_MAC_CTX_new");
-  std::string name = "SHA256";
-  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.data(), 0),
-                               OSSL_PARAM_construct_end()};
-  // A null key pointer would mean "keep the key"; an empty key is a key.
-  static constexpr std::uint8_t kEmptyKey = 0;
-  const auto* data = key.empty() ? &kEmptyKey : key.data();
-  openssl::require(EVP_MAC_init(mac(context_.get()), data, key.size(), params) == 1, "EVP_MAC_init");
-}
+HmacSha256::HmacSha256(ByteView key) : context_(new_hmac("SHA256", key)) {}
 
 void HmacSha256::update(ByteView bytes) {
   openssl::require(EVP_MAC_update(mac(context_.get()), bytes.data(), bytes.size()) == 1, "EVP_MAC_update");
@@ -97,6 +101,17 @@ Sha256Digest hmac_sha256(ByteView key, ByteView bytes) {
   HmacSha256 hmac(key);
   hmac.update(bytes);
   return hmac.finish();
+}
+
+Bytes hmac(DigestAlgorithm algorithm, ByteView key, std::initializer_list<ByteView> parts) {
+  const std::unique_ptr<void, EvpMacContextFree> context(new_hmac(EVP_MD_get0_name(native(algorithm)), key));
+  for (const auto part : parts) {
+    openssl::require(EVP_MAC_update(mac(context.get()), part.data(), part.size()) == 1, "EVP_MAC_update");
+  }
+  Bytes tag(digest_size(algorithm));
+  std::size_t size = 0;
+  openssl::require(EVP_MAC_final(mac(context.get()), tag.data(), &size, tag.size()) == 1, "EVP_MAC_final");
+  return tag;
 }
 
 }  // namespace proplet::crypto

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string_view>
 
@@ -50,5 +51,7 @@ class HmacSha256 {
 Bytes digest(DigestAlgorithm algorithm, ByteView bytes);
 Sha256Digest sha256(ByteView bytes);
 Sha256Digest hmac_sha256(ByteView key, ByteView bytes);
+// HMAC over the concatenation of `parts`.
+Bytes hmac(DigestAlgorithm algorithm, ByteView key, std::initializer_list<ByteView> parts);
 
 }  // namespace proplet::crypto

@@ -20,7 +20,7 @@ struct AlgorithmRow {
 };
 
 constexpr std::array<AlgorithmRow, 8> kAlgorithms = {{
-    {JweAlgorithm::ecdh_es, "ECDH-ES", kAes256KeySize},
+    {JweAlgorithm::ecdh_es, "ECDH-ES", kAes256KeySize},  // as large as the content key
     {JweAlgorithm::ecdh_es_a128kw, "ECDH-ES+A128KW", 16},
     {JweAlgorithm::ecdh_es_a192kw, "ECDH-ES+A192KW", 24},
     {JweAlgorithm::ecdh_es_a256kw, "ECDH-ES+A256KW", 32},
@@ -30,6 +30,32 @@ constexpr std::array<AlgorithmRow, 8> kAlgorithms = {{
     {JweAlgorithm::dir, "dir", 0},
 }};
 constexpr std::string_view kContentEncryption = "A256GCM";
+
+// RFC 7518 section 5.1. The tag has a fixed size: a shorter one would be easier to guess, and would borrow bytes of
+// the ciphertext.
+struct ContentRow {
+  std::string_view name;
+  std::size_t key_size;
+  std::size_t iv_size;
+  std::size_t tag_size;
+};
+
+constexpr std::array<ContentRow, 6> kContents = {{
+    {kContentEncryption, kAes256KeySize, kGcmNonceSize, kGcmTagSize},
+    {"A128GCM", 16, kGcmNonceSize, kGcmTagSize},
+    {"A192GCM", 24, kGcmNonceSize, kGcmTagSize},
+    {"A128CBC-HS256", 32, 16, 16},
+    {"A192CBC-HS384", 48, 16, 24},
+    {"A256CBC-HS512", 64, 16, 32},
+}};
+
+bool is_gcm(const ContentRow& content) { return content.iv_size == kGcmNonceSize; }
+
+// What a reader accepts of a message.
+struct Accepted {
+  const std::vector<JweAlgorithm>& algorithms;
+  JweContent content;
+};
 
 const AlgorithmRow& row(JweAlgorithm algorithm) {
   return *std::ranges::find(kAlgorithms, algorithm, &AlgorithmRow::algorithm);
@@ -61,27 +87,34 @@ Result<Bytes> party_info(const json::object& header, std::string_view name) {
 
 // The key for `algorithm` out of a shared secret: the content key for ECDH-ES, else the one that wraps it
 // (RFC 7518 section 4.6.2: the algorithm id of direct agreement is that of the content encryption).
-SecretBytes agreed_key(JweAlgorithm algorithm, ByteView shared, ByteView apu, ByteView apv) {
+SecretBytes agreed_key(JweAlgorithm algorithm, const ContentRow& content, ByteView shared, ByteView apu, ByteView apv) {
+  if (algorithm == JweAlgorithm::ecdh_es) return concat_kdf(shared, content.name, apu, apv, content.key_size);
   const auto& [id, name, size] = row(algorithm);
-  return concat_kdf(shared, id == JweAlgorithm::ecdh_es ? kContentEncryption : name, apu, apv, size);
+  return concat_kdf(shared, name, apu, apv, size);
 }
 
-Result<SecretBytes> open_by_agreement(const JweRecipient& recipient, JweAlgorithm algorithm, const PrivateKey& key) {
+// How the content of one recipient is encrypted: what its header says, if that is accepted.
+struct Choice {
+  JweAlgorithm algorithm;
+  const ContentRow& content;
+};
+
+Result<SecretBytes> open_by_agreement(const JweRecipient& recipient, const Choice& choice, const PrivateKey& key) {
   const auto* member = recipient.header.if_contains("epk");
   if (member == nullptr || !member->is_object()) return fail(cannot_open());
   TRY_ASSIGN(const auto ephemeral, PublicKey::from_jwk(member->get_object()));  // checks that the point is on its curve
   TRY_ASSIGN(const auto apu, party_info(recipient.header, "apu"));
   TRY_ASSIGN(const auto apv, party_info(recipient.header, "apv"));
   TRY_ASSIGN(const auto shared, ecdh(key, ephemeral));  // checks that the curves are the same
-  auto agreed = agreed_key(algorithm, shared.view(), apu, apv);
-  if (algorithm != JweAlgorithm::ecdh_es) return aes_key_unwrap(agreed.view(), recipient.encrypted_key);
+  auto agreed = agreed_key(choice.algorithm, choice.content, shared.view(), apu, apv);
+  if (choice.algorithm != JweAlgorithm::ecdh_es) return aes_key_unwrap(agreed.view(), recipient.encrypted_key);
   if (!recipient.encrypted_key.empty()) return fail(cannot_open());
   return agreed;
 }
 
-Result<SecretBytes> open_key(const JweRecipient& recipient, JweAlgorithm algorithm, const PrivateKey& key) {
-  if (is_rsa(algorithm)) return rsa_oaep_decrypt(key, oaep_hash(algorithm), recipient.encrypted_key);
-  return open_by_agreement(recipient, algorithm, key);
+Result<SecretBytes> open_key(const JweRecipient& recipient, const Choice& choice, const PrivateKey& key) {
+  if (!is_rsa(choice.algorithm)) return open_by_agreement(recipient, choice, key);
+  return rsa_oaep_decrypt(key, oaep_hash(choice.algorithm), recipient.encrypted_key);
 }
 
 Result<SecretBytes> open_key_symmetric(const JweRecipient& recipient, JweAlgorithm algorithm, ByteView key) {
@@ -93,32 +126,41 @@ Result<SecretBytes> open_key_symmetric(const JweRecipient& recipient, JweAlgorit
   return SecretBytes::copy_of(key);
 }
 
-// The algorithm of a recipient, if it is one that may be used.
-Result<JweAlgorithm> usable_algorithm(const JweRecipient& recipient, const std::vector<JweAlgorithm>& allowed) {
+Result<Choice> choose(const JweRecipient& recipient, const Accepted& accepted) {
   TRY_ASSIGN(const auto encryption, string_member(recipient.header, "enc"));
-  if (encryption != kContentEncryption) return fail(cannot_open());
+  const auto* content = std::ranges::find(kContents, encryption, &ContentRow::name);
+  if (content == kContents.end()) return fail(cannot_open());
+  if (accepted.content == JweContent::a256gcm && content->name != kContentEncryption) return fail(cannot_open());
   TRY_ASSIGN(const auto name, string_member(recipient.header, "alg"));
   const auto* found = std::ranges::find(kAlgorithms, name, &AlgorithmRow::name);
   if (found == kAlgorithms.end()) return fail(cannot_open());
-  if (std::ranges::find(allowed, found->algorithm) == allowed.end()) return fail(cannot_open());
-  return found->algorithm;
+  if (std::ranges::find(accepted.algorithms, found->algorithm) == accepted.algorithms.end()) return fail(cannot_open());
+  return Choice{found->algorithm, *content};
 }
 
-using KeyOpener = std::function<Result<SecretBytes>(const JweRecipient&, JweAlgorithm)>;
+using KeyOpener = std::function<Result<SecretBytes>(const JweRecipient&, const Choice&)>;
 
-Result<SecretBytes> open_as(const JweMessage& message, const JweRecipient& recipient,
-                            const std::vector<JweAlgorithm>& allowed, const KeyOpener& open) {
-  TRY_ASSIGN(const auto algorithm, usable_algorithm(recipient, allowed));
-  if (is_direct(algorithm) && message.recipients.size() != 1) return fail(cannot_open());
-  TRY_ASSIGN(const auto content_key, open(recipient, algorithm));
-  if (content_key.size() != kAes256KeySize) return fail(cannot_open());
-  return aes_gcm_open(content_key.view(), message.iv, bytes_of(message.additional_data), message.sealed);
+Result<SecretBytes> open_content(const JweMessage& message, const ContentRow& content, ByteView key) {
+  const auto additional_data = bytes_of(message.additional_data);
+  if (is_gcm(content)) return aes_gcm_open(key, message.iv, additional_data, message.sealed);
+  return aes_cbc_hmac_open(key, message.iv, additional_data, message.sealed);
 }
 
-Result<SecretBytes> open_any(std::string_view jwe, const std::vector<JweAlgorithm>& allowed, const KeyOpener& open) {
+Result<SecretBytes> open_as(const JweMessage& message, const JweRecipient& recipient, const Accepted& accepted,
+                            const KeyOpener& open) {
+  TRY_ASSIGN(const auto choice, choose(recipient, accepted));
+  const auto& content = choice.content;
+  if (is_direct(choice.algorithm) && message.recipients.size() != 1) return fail(cannot_open());
+  if (message.iv.size() != content.iv_size || message.tag_size != content.tag_size) return fail(cannot_open());
+  TRY_ASSIGN(const auto content_key, open(recipient, choice));
+  if (content_key.size() != content.key_size) return fail(cannot_open());
+  return open_content(message, content, content_key.view());
+}
+
+Result<SecretBytes> open_any(std::string_view jwe, const Accepted& accepted, const KeyOpener& open) {
   TRY_ASSIGN(const auto message, parse_jwe(jwe));
   for (const auto& recipient : message.recipients) {
-    if (auto plaintext = open_as(message, recipient, allowed, open)) return plaintext;
+    if (auto plaintext = open_as(message, recipient, accepted, open)) return plaintext;
   }
   return fail(cannot_open());
 }
@@ -157,7 +199,7 @@ Result<WrappedKey> wrap_by_agreement(const PublicKey& recipient, JweAlgorithm al
   TRY_ASSIGN(const auto ephemeral, PrivateKey::generate(recipient.kind()));
   TRY_ASSIGN(const auto shared, ecdh(ephemeral, recipient));
   const auto public_jwk = ephemeral.public_key().to_jwk();
-  auto agreed = agreed_key(algorithm, shared.view(), {}, {});
+  auto agreed = agreed_key(algorithm, kContents.front(), shared.view(), {}, {});
   auto protected_text = header_text(algorithm, &public_jwk);
   if (algorithm == JweAlgorithm::ecdh_es) return WrappedKey{std::move(agreed), {}, std::move(protected_text)};
   auto content_key = random_key(random);
@@ -216,19 +258,23 @@ Result<std::string> jwe_encrypt_compact(const PublicKey& recipient, JweAlgorithm
                      base64url_encode(sealed.iv), base64url_encode(sealed.ciphertext), base64url_encode(sealed.tag));
 }
 
-Result<SecretBytes> jwe_decrypt(std::string_view jwe, const PrivateKey& key, const std::vector<JweAlgorithm>& allowed) {
-  return open_any(jwe, allowed, [&](const JweRecipient& recipient, JweAlgorithm algorithm) -> Result<SecretBytes> {
-    if (!fits(algorithm, key.kind())) return fail(cannot_open());
-    return open_key(recipient, algorithm, key);
-  });
+Result<SecretBytes> jwe_decrypt(std::string_view jwe, const PrivateKey& key, const std::vector<JweAlgorithm>& allowed,
+                                JweContent content) {
+  return open_any(jwe, {allowed, content},
+                  [&](const JweRecipient& recipient, const Choice& choice) -> Result<SecretBytes> {
+                    if (!fits(choice.algorithm, key.kind())) return fail(cannot_open());
+                    return open_key(recipient, choice, key);
+                  });
 }
 
-Result<SecretBytes> jwe_decrypt_symmetric(std::string_view jwe, ByteView key,
-                                          const std::vector<JweAlgorithm>& allowed) {
-  return open_any(jwe, allowed, [&](const JweRecipient& recipient, JweAlgorithm algorithm) -> Result<SecretBytes> {
-    if (algorithm != JweAlgorithm::a256kw && algorithm != JweAlgorithm::dir) return fail(cannot_open());
-    return open_key_symmetric(recipient, algorithm, key);
-  });
+Result<SecretBytes> jwe_decrypt_symmetric(std::string_view jwe, ByteView key, const std::vector<JweAlgorithm>& allowed,
+                                          JweContent content) {
+  return open_any(jwe, {allowed, content},
+                  [&](const JweRecipient& recipient, const Choice& choice) -> Result<SecretBytes> {
+                    if (choice.algorithm != JweAlgorithm::a256kw && choice.algorithm != JweAlgorithm::dir)
+                      return fail(cannot_open());
+                    return open_key_symmetric(recipient, choice.algorithm, key);
+                  });
 }
 
 }  // namespace proplet::crypto

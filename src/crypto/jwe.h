@@ -1,9 +1,11 @@
 // JSON Web Encryption (RFC 7516) with the algorithms that key brokers and encrypted images use.
 //
 // Key management: ECDH-ES and ECDH-ES+A128KW/A192KW/A256KW on P-256/384/521, RSA-OAEP and RSA-OAEP-256, A256KW, dir.
-// Content: A256GCM. Serialisations read: compact, flattened JSON, general JSON (a top-level encrypted_key beside
-// `recipients`, as go-jose writes, is tolerated). `zip` and `crit` are refused. The additional authenticated data is
-// the `protected` text exactly as received. Any failure is JWE_INVALID, with a reason that helps no attacker.
+// Content: A256GCM is written; A128GCM, A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384 and A256CBC-HS512 are read where
+// the caller accepts them (JweContent). Serialisations read: compact, flattened JSON, general JSON (a top-level
+// encrypted_key beside `recipients`, as go-jose writes, is tolerated). `zip` and `crit` are refused. The additional
+// authenticated data is the `protected` text exactly as received. Any failure is JWE_INVALID, with a reason that helps
+// no attacker.
 #pragma once
 
 #include <string>
@@ -39,10 +41,15 @@ Result<std::string> jwe_encrypt(const PublicKey& recipient, JweAlgorithm algorit
 // The same in compact serialisation.
 Result<std::string> jwe_encrypt_compact(const PublicKey& recipient, JweAlgorithm algorithm, ByteView plaintext);
 
+// Which content encryptions a reader accepts: ours alone, or all six of RFC 7518 section 5.1.
+enum class JweContent : std::uint8_t { a256gcm, any };
+
 // Opens `jwe` in any serialisation with `key`, trying every recipient that fits the key. Only algorithms in `allowed`
 // are used.
-Result<SecretBytes> jwe_decrypt(std::string_view jwe, const PrivateKey& key, const std::vector<JweAlgorithm>& allowed);
+Result<SecretBytes> jwe_decrypt(std::string_view jwe, const PrivateKey& key, const std::vector<JweAlgorithm>& allowed,
+                                JweContent content = JweContent::a256gcm);
 // The same with a symmetric key (A256KW or dir).
-Result<SecretBytes> jwe_decrypt_symmetric(std::string_view jwe, ByteView key, const std::vector<JweAlgorithm>& allowed);
+Result<SecretBytes> jwe_decrypt_symmetric(std::string_view jwe, ByteView key, const std::vector<JweAlgorithm>& allowed,
+                                          JweContent content = JweContent::a256gcm);
 
 }  // namespace proplet::crypto

@@ -1,6 +1,7 @@
 #include "crypto/key.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/encoding.h"
 #include "crypto/digest.h"
@@ -108,9 +109,19 @@ Result<PrivateKey> private_from_der(ByteView der) {
   return accept_private(std::move(key));
 }
 
-std::string_view without_leading_space(std::string_view text) {
-  const auto start = text.find_first_not_of(" \t\r\n");
-  return start == std::string_view::npos ? std::string_view() : text.substr(start);
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto start = text.find_first_not_of(kSpace);
+  if (start == std::string_view::npos) return {};
+  return text.substr(start, text.find_last_not_of(kSpace) - start + 1);
+}
+
+// Key brokers are filled by hand, with base64 or hex of what they should hold, too.
+std::optional<SecretBytes> decode_text(std::string_view text) {
+  auto decoded = hex_decode_secret(text);
+  if (!decoded) decoded = base64_decode_secret(text);
+  if (!decoded || decoded->empty()) return std::nullopt;
+  return std::move(*decoded);
 }
 
 }  // namespace
@@ -137,6 +148,13 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
   openssl::Key key(PEM_read_bio_PUBKEY(stream.get(), nullptr, no_password, nullptr));
   if (key == nullptr) return openssl::failure(Code::key_invalid, "not a PEM public key");
   return accept_public(std::move(key));
+}
+
+Result<PublicKey> PublicKey::from_any(std::string_view text) {
+  if (!trimmed(text).starts_with('{')) return from_pem(text);
+  const auto jwk = json::parse_object(text, {.bytes = kMaxKeyText, .depth = 4});
+  if (!jwk) return fail(Code::key_invalid, "the JWK is not well-formed JSON");
+  return from_jwk(*jwk);
 }
 
 Result<PublicKey> PublicKey::from_jwk(const json::object& jwk) {
@@ -189,9 +207,14 @@ Result<PrivateKey> PrivateKey::from_pem(std::string_view pem) {
 
 Result<PrivateKey> PrivateKey::from_any(ByteView bytes) {
   if (bytes.size() > kMaxKeyText) return fail(Code::key_invalid, "private key of {} bytes", bytes.size());
-  const auto text = without_leading_space(text_of(bytes));
+  const auto text = trimmed(text_of(bytes));
   if (text.starts_with("-----BEGIN ")) return from_pem(text);
-  if (!text.starts_with('{')) return private_from_der(bytes);
+  if (!text.starts_with('{')) {
+    const auto decoded = decode_text(text);
+    if (!decoded) return private_from_der(bytes);
+    const bool pem = text_of(decoded->view()).starts_with("-----BEGIN ");
+    return pem ? from_pem(text_of(decoded->view())) : private_from_der(decoded->view());
+  }
   const auto jwk = SecretJson::parse(bytes, {.bytes = kMaxKeyText, .depth = 4});
   if (!jwk) return fail(Code::key_invalid, "the JWK is not well-formed JSON");
   return from_jwk(jwk->object());

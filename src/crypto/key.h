@@ -26,6 +26,8 @@ class PublicKey {
  public:
   // PEM SubjectPublicKeyInfo ("PUBLIC KEY").
   static Result<PublicKey> from_pem(std::string_view pem);
+  // PEM or JWK.
+  static Result<PublicKey> from_any(std::string_view text);
   // kty EC, RSA or OKP. Members other than the key's own are ignored.
   static Result<PublicKey> from_jwk(const json::object& jwk);
 
@@ -50,7 +52,8 @@ class PrivateKey {
   static Result<PrivateKey> generate(KeyKind kind);  // RSA: 2048 bits
   // PEM: PKCS#8 ("PRIVATE KEY"), PKCS#1 ("RSA PRIVATE KEY"), SEC1 ("EC PRIVATE KEY"). Not encrypted.
   static Result<PrivateKey> from_pem(std::string_view pem);
-  // PEM, DER PKCS#8/PKCS#1/SEC1, or a JWK with private members: whatever `bytes` turn out to be.
+  // PEM, DER PKCS#8/PKCS#1/SEC1, base64 or hex of these, or a JWK with private members: whatever `bytes` turn out to
+  // be. White space around text is ignored, and so is a certificate beside a key in PEM.
   static Result<PrivateKey> from_any(ByteView bytes);
   static Result<PrivateKey> from_jwk(const json::object& jwk);
   // The big-endian private scalar of an EC key on `kind`'s curve.
@@ -77,6 +80,10 @@ Result<SecretBytes> ecdh(const PrivateKey& own, const PublicKey& peer);
 enum class OaepHash : std::uint8_t { sha1, sha256 };
 Result<Bytes> rsa_oaep_encrypt(const PublicKey& key, OaepHash hash, ByteView plaintext);
 Result<SecretBytes> rsa_oaep_decrypt(const PrivateKey& key, OaepHash hash, ByteView ciphertext);
+
+// RSAES-PKCS1-v1_5, for cms.cc alone: it tempts its callers into telling whether the padding was right. So this never
+// fails: what is not a key of the substitute's size under right padding gives `substitute`. `key` must be RSA.
+SecretBytes rsa_pkcs1_decrypt(const PrivateKey& key, ByteView ciphertext, SecretBytes substitute);
 
 // A signature over `message`: for P-256 ECDSA with SHA-256 as r ‖ s, 64 bytes (ES256, RFC 7518 section 3.4); for
 // Ed25519 EdDSA, 64 bytes (RFC 8037 section 3.1). KEY_INVALID for other kinds.

@@ -24,6 +24,26 @@ Mac fetch_mac(const char* name) {
   return mac;
 }
 
+// One mode of AES with its three key sizes.
+class AesFamily {
+ public:
+  explicit AesFamily(const std::string& mode)
+      : aes_128_(fetch_cipher(("AES-128-" + mode).c_str())),
+        aes_192_(fetch_cipher(("AES-192-" + mode).c_str())),
+        aes_256_(fetch_cipher(("AES-256-" + mode).c_str())) {}
+
+  [[nodiscard]] const EVP_CIPHER* of(std::size_t key_size) const {
+    if (key_size == 16) return aes_128_.get();
+    if (key_size == 24) return aes_192_.get();
+    return key_size == 32 ? aes_256_.get() : nullptr;
+  }
+
+ private:
+  Cipher aes_128_;
+  Cipher aes_192_;
+  Cipher aes_256_;
+};
+
 }  // namespace
 
 std::string take_reason() {
@@ -71,25 +91,19 @@ const EVP_CIPHER* aes_256_ctr() {
   return cipher.get();
 }
 
-const EVP_CIPHER* aes_256_gcm() {
-  static const Cipher cipher = fetch_cipher("AES-256-GCM");
-  return cipher.get();
+const EVP_CIPHER* aes_gcm(std::size_t key_size) {
+  static const AesFamily ciphers("GCM");
+  return ciphers.of(key_size);
+}
+
+const EVP_CIPHER* aes_cbc(std::size_t key_size) {
+  static const AesFamily ciphers("CBC");
+  return ciphers.of(key_size);
 }
 
 const EVP_CIPHER* aes_wrap(std::size_t key_size) {
-  static const Cipher wrap_128 = fetch_cipher("AES-128-WRAP");
-  static const Cipher wrap_192 = fetch_cipher("AES-192-WRAP");
-  static const Cipher wrap_256 = fetch_cipher("AES-256-WRAP");
-  switch (key_size) {
-    case 16:
-      return wrap_128.get();
-    case 24:
-      return wrap_192.get();
-    case 32:
-      return wrap_256.get();
-    default:
-      return nullptr;
-  }
+  static const AesFamily ciphers("WRAP");
+  return ciphers.of(key_size);
 }
 
 }  // namespace proplet::crypto::openssl

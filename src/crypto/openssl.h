@@ -61,8 +61,9 @@ const EVP_MD* sha384();
 const EVP_MD* sha512();
 EVP_MAC* hmac();
 const EVP_CIPHER* aes_256_ctr();
-const EVP_CIPHER* aes_256_gcm();
-// For a key encryption key of 16, 24 or 32 bytes; null for any other size.
+// For a key of 16, 24 or 32 bytes; null for any other size.
+const EVP_CIPHER* aes_gcm(std::size_t key_size);
+const EVP_CIPHER* aes_cbc(std::size_t key_size);
 const EVP_CIPHER* aes_wrap(std::size_t key_size);
 
 }  // namespace proplet::crypto::openssl

@@ -1,10 +1,6 @@
 #include "module/archive.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 
 namespace proplet::module {
@@ -14,49 +10,6 @@ constexpr std::size_t kBlock = 512;              // bytes of a tar block
 constexpr std::size_t kMaxName = 4096;           // bytes of a long name
 constexpr std::size_t kMaxPaxRecords = 1 << 20;  // bytes of one pax header
 constexpr std::size_t kMaxFiles = 65536;         // .wasm files we keep track of
-constexpr std::size_t kInflateStep = 4 << 20;    // bytes between two looks at the stop token
-
-// zlib keeps a window of the plaintext in memory it allocates; the length in front lets us wipe it on release.
-constexpr std::size_t kAllocationHeader = 16;
-
-void* allocate(void*, unsigned count, unsigned size) {
-  const std::size_t bytes = std::size_t{count} * size;
-  auto* block = static_cast<std::uint8_t*>(std::calloc(1, bytes + kAllocationHeader));
-  if (block == nullptr) return nullptr;
-  std::memcpy(block, &bytes, sizeof bytes);
-  return block + kAllocationHeader;
-}
-
-void release(void*, void* address) {
-  auto* block = static_cast<std::uint8_t*>(address) - kAllocationHeader;
-  std::size_t bytes = 0;
-  std::memcpy(&bytes, block, sizeof bytes);
-  wipe({block, bytes + kAllocationHeader});
-  std::free(block);
-}
-
-class Inflater {
- public:
-  Inflater() {
-    stream_.zalloc = allocate;
-    stream_.zfree = release;
-    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) std::abort();
-  }
-  ~Inflater() { inflateEnd(&stream_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  z_stream& stream() { return stream_; }
-
- private:
-  z_stream stream_{};
-};
-
-SecretBytes grown(const SecretBytes& bytes, std::size_t size) {
-  SecretBytes larger(size);
-  std::ranges::copy(bytes.view(), larger.mutable_view().begin());
-  return larger;
-}
 
 // Numbers in tar headers: octal text, or big-endian binary when the first bit is set (GNU).
 Result<std::uint64_t> tar_number(ByteView field) {
@@ -180,37 +133,6 @@ Result<std::string> choose(const Files& files, const std::optional<std::string>&
 }
 
 }  // namespace
-
-Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit, const std::stop_token& stop) {
-  Inflater inflater;
-  z_stream& stream = inflater.stream();
-  SecretBytes out(std::min(limit + 1, std::max<std::size_t>(compressed.size() * 4, 65536)));
-  std::size_t filled = 0;
-  std::size_t consumed = 0;
-  while (true) {
-    if (stop.stop_requested()) return fail(Code::cancelled, "decompressing was stopped");
-    if (filled > limit) return fail(Code::size_limit, "gzip data expands to more than {} bytes", limit);
-    if (filled == out.size()) out = grown(out, std::min(limit + 1, out.size() * 2));
-    const std::size_t in_size = std::min<std::size_t>(compressed.size() - consumed, 1U << 30);
-    const std::size_t out_size = std::min<std::size_t>(out.size() - filled, kInflateStep);
-    stream.next_in = const_cast<std::uint8_t*>(compressed.data()) + consumed;  // zlib does not write there
-    stream.avail_in = static_cast<unsigned>(in_size);
-    stream.next_out = out.mutable_view().data() + filled;
-    stream.avail_out = static_cast<unsigned>(out_size);
-    const int status = inflate(&stream, Z_NO_FLUSH);
-    consumed += in_size - stream.avail_in;
-    filled += out_size - stream.avail_out;
-    if (status == Z_STREAM_END) {
-      if (consumed == compressed.size()) break;
-      if (inflateReset(&stream) != Z_OK) return fail(Code::internal, "gzip: cannot continue after a member");
-    } else if (status != Z_OK) {
-      return fail(Code::format_invalid, "gzip: damaged, truncated or followed by something else");
-    }
-  }
-  if (filled > limit) return fail(Code::size_limit, "gzip data expands to more than {} bytes", limit);
-  out.truncate(filled);
-  return out;
-}
 
 struct TarReader::Header {
   char type;

@@ -1,11 +1,10 @@
-// Archives inside image layers: gzip (RFC 1952) and tar (POSIX pax, ustar, GNU long names), in memory only.
+// Archives inside image layers: tar (POSIX pax, ustar, GNU long names), in memory only.
 //
-// Layers may hold confidential plaintext, so nothing here touches a file system and every buffer is wiped, zlib's own
-// included. Input is hostile: sizes are bounded, and a name is only ever compared, never used as a path.
+// Layers may hold confidential plaintext, so nothing here touches a file system and every buffer is wiped. Input is
+// hostile: sizes are bounded, and a name is only ever compared, never used as a path.
 #pragma once
 
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -14,10 +13,6 @@
 #include "base/secret_bytes.h"
 
 namespace proplet::module {
-
-// Decompresses one or more gzip members. More than `limit` bytes: SIZE_LIMIT. Damaged, truncated or followed by
-// anything else: FORMAT_INVALID. Stopped: CANCELLED.
-Result<SecretBytes> gunzip(ByteView compressed, std::size_t limit, const std::stop_token& stop = {});
 
 // Reads the entries of one tar archive in order. Borrows the archive.
 class TarReader {

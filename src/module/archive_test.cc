@@ -190,42 +190,5 @@ TEST_F(Archive, RefusesDamagedHeadersAndTruncation) {
   EXPECT_FALSE(find_module_in_layers(layers({archive}), std::nullopt));
 }
 
-TEST_F(Archive, GunzipReadsSeveralMembersAndBoundsTheResult) {
-  put("a", std::string(300000, 'a'));
-  put("b", "bbb");
-  const Bytes two = make("sh -c 'gzip -c a; gzip -9c b'");
-  const auto both = gunzip(two, 300003);
-  ASSERT_TRUE(both) << both.error().text();
-  EXPECT_EQ(both->size(), 300003U);
-  EXPECT_EQ(text_of(both->view()).substr(299999), "abbb");
-  const auto limited = gunzip(two, 300002);
-  ASSERT_FALSE(limited);
-  EXPECT_EQ(limited.error().code(), Code::size_limit);
-}
-
-TEST_F(Archive, GunzipEndsWhenStopped) {
-  put("a", std::string(100000, 'a'));
-  std::stop_source stop;
-  stop.request_stop();
-  const auto stopped = gunzip(make("gzip -c a"), 200000, stop.get_token());
-  ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().code(), Code::cancelled);
-}
-
-TEST_F(Archive, GunzipRefusesGarbageTruncationAndTrailers) {
-  put("a", "some text to compress");
-  const Bytes good = make("gzip -c a");
-  Bytes trailing = good;
-  trailing.push_back('x');
-  const Bytes truncated(good.begin(), good.end() - 4);
-  Bytes flipped = good;
-  flipped[good.size() - 6] ^= 1;
-  for (const auto& bad : {trailing, truncated, flipped, Bytes{}, Bytes{1, 2, 3}}) {
-    const auto result = gunzip(bad, 1000);
-    ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().code(), Code::format_invalid);
-  }
-}
-
 }  // namespace
 }  // namespace proplet::module

@@ -36,13 +36,14 @@ Status check_key_ids(const ocicrypt::Annotations& annotations, const KeyRules& r
     if (uri) return {};
     if (!first_refusal) first_refusal = std::move(uri).error();
   }
-  if (ocicrypt::has_jwe_recipients(annotations) && recipient_key(rules)) return {};
+  if (ocicrypt::has_key_pair_recipients(annotations) && recipient_key(rules)) return {};
   if (first_refusal) return fail(*std::move(first_refusal));
-  if (ocicrypt::has_jwe_recipients(annotations)) {
+  if (ocicrypt::has_key_pair_recipients(annotations)) {
     return fail(Code::key_invalid,
                 "the image is encrypted for a recipient's key and names none; give the task a kbs_resource_path");
   }
-  return fail(Code::annotation_invalid, "the image has no key recipients that this worker knows");
+  return fail(Code::annotation_invalid, "the image has no key recipients that this worker knows; it has: {}",
+              ocicrypt::schemes_of(annotations));
 }
 
 Result<SecretBytes> KeyRing::resource(const kbs::ResourceUri& uri) {

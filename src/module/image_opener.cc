@@ -4,7 +4,9 @@
 #include <thread>
 
 #include "module/archive.h"
+#include "module/decompress.h"
 #include "module/image_keys.h"
+#include "module/parallel.h"
 
 namespace proplet::module {
 namespace {
@@ -19,6 +21,7 @@ bool is_empty_object(const oci::Descriptor& config) {
 
 Result<SecretBytes> unpack(SecretBytes layer, Packing packing, std::size_t limit, const std::stop_token& stop) {
   if (packing == Packing::tar_gzip) return gunzip(layer.view(), limit, stop);
+  if (packing == Packing::tar_zstd) return unzstd(layer.view(), limit, stop);
   if (layer.size() > limit) return fail(Code::size_limit, "the image's layers hold more than its module may");
   return layer;
 }
@@ -79,16 +82,23 @@ Result<ImageOpener::Content> ImageOpener::pull(oci::ImageSource& source, const o
                                                StageObserver* observer, const std::stop_token& stop) const {
   const StageTimer pulling(Stage::pull, observer);
   Content content;
-  if (!is_empty_object(image.manifest.config)) {
-    TRY_ASSIGN(const SecretBytes text, source.fetch_blob(image.manifest.config, oci::kMaxManifestBytes, stop));
+  content.layers.resize(plan.layers.size());
+  const auto pull_layer = [&](std::size_t i, const std::stop_token& token) -> Status {
+    const auto& descriptor = image.manifest.layers[plan.layers[i].index];
+    TRY_ASSIGN(content.layers[i], source.fetch_blob(descriptor, options_.max_module_bytes, token));
+    return {};
+  };
+  const auto pull_config = [&](const std::stop_token& token) -> Status {
+    TRY_ASSIGN(const SecretBytes text, source.fetch_blob(image.manifest.config, oci::kMaxManifestBytes, token));
     TRY_ASSIGN(content.config, parse_image_config(text_of(text.view()), image.manifest.config.media_type,
                                                   image.manifest.layers.size()));
-  }
-  for (const auto& layer : plan.layers) {
-    TRY_ASSIGN(SecretBytes blob,
-               source.fetch_blob(image.manifest.layers[layer.index], options_.max_module_bytes, stop));
-    content.layers.push_back(std::move(blob));
-  }
+    return {};
+  };
+  const std::size_t configs = is_empty_object(image.manifest.config) ? 0 : 1;
+  TRY(in_parallel(configs + plan.layers.size(), options_.parallel_pulls, stop,
+                  [&](std::size_t i, const std::stop_token& token) -> Status {
+                    return i < configs ? pull_config(token) : pull_layer(i - configs, token);
+                  }));
   return content;
 }
 

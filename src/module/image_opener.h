@@ -27,6 +27,8 @@ namespace proplet::module {
 struct ImageOpenerOptions {
   // Bounds the module, all layers of an image together, and (with a little for archive headers) what they unpack to.
   std::size_t max_module_bytes = std::size_t{100} << 20;
+  // Blobs of one image that are pulled at a time.
+  std::size_t parallel_pulls = 4;
   // host[:port] of the configured key broker: the only host that a key id may name.
   std::string broker_host;
   // The key for images that name none (JWE recipients) in tasks that name none.

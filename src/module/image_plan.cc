@@ -11,15 +11,17 @@ namespace {
 
 using ocicrypt::kEncryptedSuffix;
 
-constexpr std::array<std::pair<std::string_view, Packing>, 10> kLayerTypes = {{
+constexpr std::array<std::pair<std::string_view, Packing>, 12> kLayerTypes = {{
     {"application/wasm", Packing::bare_module},
     {"application/vnd.wasm.content.layer.v1+wasm", Packing::bare_module},
     {"application/vnd.module.wasm.content.layer.v1+wasm", Packing::bare_module},
     {"application/vnd.bytecodealliance.wasm.component.layer.v0+wasm", Packing::bare_module},
     {"application/vnd.oci.image.layer.v1.tar", Packing::tar},
     {"application/vnd.oci.image.layer.v1.tar+gzip", Packing::tar_gzip},
+    {"application/vnd.oci.image.layer.v1.tar+zstd", Packing::tar_zstd},
     {"application/vnd.oci.image.layer.nondistributable.v1.tar", Packing::tar},
     {"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Packing::tar_gzip},
+    {"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", Packing::tar_zstd},
     {"application/vnd.docker.image.rootfs.diff.tar", Packing::tar},
     {"application/vnd.docker.image.rootfs.diff.tar.gzip", Packing::tar_gzip},
 }};

@@ -2,8 +2,7 @@
 //
 // The rules fail closed. A task that demands encryption gets an image in which every layer is encrypted, or an error:
 // NOT_ENCRYPTED when none is, PARTLY_ENCRYPTED when some are. The suffix "+encrypted" and the encryption annotations
-// come together, once, or not at all (ANNOTATION_INVALID). Media types that are not known are MEDIA_TYPE_UNSUPPORTED;
-// zstd is one of them.
+// come together, once, or not at all (ANNOTATION_INVALID). Media types that are not known are MEDIA_TYPE_UNSUPPORTED.
 // The module is the one layer of a bare WebAssembly type, or a file in a stack of tar layers.
 #pragma once
 
@@ -22,7 +21,7 @@ enum class Encryption : std::uint8_t {
   either,     // whoever asks decides by what it is
 };
 
-enum class Packing : std::uint8_t { bare_module, tar, tar_gzip };
+enum class Packing : std::uint8_t { bare_module, tar, tar_gzip, tar_zstd };
 
 struct LayerPlan {
   std::size_t index = 0;  // in manifest.layers, and in the config's list of digests

@@ -7,9 +7,9 @@
 // `redirects` 0 the 3xx response itself is returned. There is no cookie store. Bodies and header sections are bounded;
 // content codings are neither asked for nor undone. The variables https_proxy, http_proxy and no_proxy are honoured,
 // never for loopback. The process must ignore SIGPIPE (harden_process does).
-// Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT, and
-// FORMAT_INVALID for a header that cannot be sent. A response with any status is a success here; callers judge it.
-// Messages name the URL without its query, which may hold signatures.
+// Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT,
+// REDIRECT_REFUSED (too many, or to this machine), and FORMAT_INVALID for a header that cannot be sent. A response with
+// any status is a success here; callers judge it. Messages name the URL without its query, which may hold signatures.
 #pragma once
 
 #include <chrono>
@@ -51,6 +51,8 @@ inline constexpr std::size_t kMaxErrorBytes = std::size_t{64} << 10;
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+struct HttpResponse;
+
 struct HttpRequest {
   std::string method = "GET";
   Url url;
@@ -64,6 +66,9 @@ struct HttpRequest {
   // sending thread. An error ends the transfer and is returned by `send`. Bodies of other responses are then bounded
   // by kMaxErrorBytes.
   std::function<Status(ByteView)> on_body{};
+  // When set, gets status and headers of a 2xx response before its first byte goes to `on_body`. An error ends the
+  // transfer likewise.
+  std::function<Status(const HttpResponse&)> on_response{};
 };
 
 struct HttpResponse {

@@ -59,6 +59,7 @@ struct Sink {
   Status take_body(ByteView bytes) {
     const bool success = response.status >= 200 && response.status < 300;
     const auto limit = request.on_body && !success ? kMaxErrorBytes : request.max_response_bytes;
+    if (success && body_bytes == 0 && request.on_response) TRY(request.on_response(response));
     body_bytes += bytes.size();
     if (body_bytes > limit) {
       return fail(Code::size_limit, "{}: response is larger than {} bytes", response.url.for_messages(), limit);

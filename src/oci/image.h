@@ -4,7 +4,8 @@
 // name means right now; everything after that is by digest. Whatever an ImageSource returns has been verified against
 // the digest and size that were asked for. An ImageTarget is the way back. Both are thread-safe, block, and end within
 // 100 ms of a stop request (CANCELLED). Errors: REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_FAILED,
-// IMAGE_NOT_FOUND, DIGEST_MISMATCH, SIZE_MISMATCH, SIZE_LIMIT, MANIFEST_INVALID, INSECURE_TRANSPORT, IO_FAILED.
+// TRANSFER_INCOMPLETE, REDIRECT_REFUSED, IMAGE_NOT_FOUND, DIGEST_MISMATCH, SIZE_MISMATCH, SIZE_LIMIT, MANIFEST_INVALID,
+// INSECURE_TRANSPORT, IO_FAILED.
 #pragma once
 
 #include <cstddef>

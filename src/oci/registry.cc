@@ -1,7 +1,10 @@
 #include "oci/registry.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "oci/session.h"
 
@@ -9,6 +12,8 @@ namespace proplet::oci {
 namespace {
 
 constexpr int kMaxRedirects = 10;
+// A series of attempts that got this much further is followed by another one.
+constexpr std::size_t kWorthwhileProgress = std::size_t{1} << 20;
 
 // The document kinds a reader here understands; without the OCI types a registry denies that the image exists.
 net::HttpHeaders accept_manifests() {
@@ -35,11 +40,55 @@ Status check_content_digest(const net::HttpResponse& response, ByteView content,
   return {};
 }
 
-// Receives one blob: bounded by its descriptor, hashed as it arrives.
+// "bytes 100-199/200" (RFC 9110 section 14.4).
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::uint64_t total = 0;
+};
+
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  constexpr std::string_view kUnit = "bytes ";
+  if (!text.starts_with(kUnit)) return std::nullopt;
+  text.remove_prefix(kUnit.size());
+  ContentRange range;
+  const auto number = [&text](std::uint64_t& value, std::string_view separator) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc()) return false;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (!text.starts_with(separator)) return false;
+    text.remove_prefix(separator.size());
+    return true;
+  };
+  const bool well_formed = number(range.first, "-") && number(range.last, "/") && number(range.total, "");
+  return well_formed && text.empty() ? std::optional(range) : std::nullopt;
+}
+
+// Receives one blob over as many transfers as it takes: bounded by its descriptor, hashed as it arrives. What an
+// interrupted transfer brought is kept, and the next one is asked for the rest.
 class BlobReceiver {
  public:
   BlobReceiver(const Descriptor& descriptor, MutableByteView out)
       : descriptor_(descriptor), out_(out), verifier_(descriptor.digest) {}
+
+  // What to ask for: everything, or the rest.
+  [[nodiscard]] net::HttpHeaders headers() const {
+    if (filled_ == 0) return {};
+    return {{"Range", fmt::format("bytes={}-", filled_)}};
+  }
+
+  // The answer decides whether the bytes that follow are the rest or everything again.
+  Status begin(const net::HttpResponse& response) {
+    if (response.status != 206) {
+      restart();
+      return {};
+    }
+    const auto range = parse_content_range(response.header("content-range").value_or(""));
+    if (range && range->first == filled_ && range->total == descriptor_.size && filled_ > 0) return {};
+    restart();  // nothing that a liar sent after this counts
+    return fail(Code::registry_failed, "blob {}: the registry answered with another range than it was asked for",
+                descriptor_.digest.text());
+  }
 
   Status take(ByteView bytes) {
     if (bytes.size() > out_.size() - filled_) {
@@ -48,6 +97,7 @@ class BlobReceiver {
     }
     std::copy(bytes.begin(), bytes.end(), out_.begin() + static_cast<std::ptrdiff_t>(filled_));
     filled_ += bytes.size();
+    furthest_ = std::max(furthest_, filled_);
     verifier_.update(bytes);
     return {};
   }
@@ -58,10 +108,17 @@ class BlobReceiver {
                 descriptor_.size);
   }
 
+  void restart() {
+    filled_ = 0;
+    verifier_ = DigestVerifier(descriptor_.digest);
+  }
+  [[nodiscard]] std::size_t furthest() const { return furthest_; }
+
  private:
   const Descriptor& descriptor_;
   const MutableByteView out_;
   std::size_t filled_ = 0;
+  std::size_t furthest_ = 0;
   DigestVerifier verifier_;
 };
 
@@ -105,26 +162,50 @@ class RegistrySource final : public ImageSource {
                   descriptor.size, limit);
     }
     TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::pull));
-    TRY_ASSIGN(const auto url, api_url(purpose, "blobs/" + descriptor.digest.text()));
     SecretBytes bytes(descriptor.size);
-    std::optional<BlobReceiver> receiver;
-    const auto make_request = [&] {
-      receiver.emplace(descriptor, bytes.mutable_view());  // every attempt starts from the first byte
-      return net::HttpRequest{.url = url,
-                              .max_response_bytes = descriptor.size + net::kMaxErrorBytes,
-                              .redirects = kMaxRedirects,
-                              .timeout = exchange_time(descriptor.size),
-                              .on_body = [&](ByteView piece) { return receiver->take(piece); }};
-    };
-    auto response = session_.send(purpose, make_request, stop);
-    if (!response) return fail(std::move(response).error().because(name()));
-    if (response->status != 200) return fail(error_of(*response, name() + ": blob " + descriptor.digest.text()));
-    auto complete = receiver->finish();
-    if (!complete) return fail(std::move(complete).error().because(name()));
+    BlobReceiver receiver(descriptor, bytes.mutable_view());
+    auto received = receive(purpose, descriptor, receiver, stop);
+    if (received) received = receiver.finish();
+    if (!received) return fail(std::move(received).error().because(name()));
     return bytes;
   }
 
  private:
+  // Goes on for as long as the transfers get further: what limits them is progress, not the number of attempts.
+  Status receive(const Purpose& purpose, const Descriptor& descriptor, BlobReceiver& receiver,
+                 const std::stop_token& stop) {
+    const auto what = "blob " + descriptor.digest.text();
+    TRY_ASSIGN(const auto url, api_url(purpose, "blobs/" + descriptor.digest.text()));
+    const auto make_request = [&] {
+      return net::HttpRequest{.url = url,
+                              .headers = receiver.headers(),
+                              .max_response_bytes = descriptor.size + net::kMaxErrorBytes,
+                              .redirects = kMaxRedirects,
+                              .timeout = exchange_time(descriptor.size),
+                              .on_body = [&](ByteView piece) { return receiver.take(piece); },
+                              .on_response = [&](const auto& response) { return receiver.begin(response); }};
+    };
+    bool started_over = false;
+    while (true) {
+      const auto before = receiver.furthest();
+      auto response = session_.send(purpose, make_request, stop);
+      const bool further = receiver.furthest() >= before + kWorthwhileProgress;
+      if (!response && response.error().code() == Code::registry_unreachable && further) continue;
+      if (!response) return fail(interrupted(std::move(response).error(), what, descriptor, receiver));
+      if (response->status == 200 || response->status == 206) return {};
+      // There is no such range, says the registry, which may have forgotten what it sent: from the beginning, once.
+      if (response->status != 416 || std::exchange(started_over, true)) return fail(error_of(*response, what));
+      receiver.restart();
+    }
+  }
+
+  static Error interrupted(Error error, const std::string& what, const Descriptor& descriptor,
+                           const BlobReceiver& receiver) {
+    if (error.code() != Code::registry_unreachable || receiver.furthest() == 0) return error;
+    return {Code::transfer_incomplete,
+            fmt::format("{}: {} of {} bytes arrived: {}", what, receiver.furthest(), descriptor.size, error.message())};
+  }
+
   Result<net::HttpResponse> get_manifest(const std::string& selector, const std::stop_token& stop) {
     TRY_ASSIGN(const auto purpose, session_.purpose(reference_, Access::pull));
     TRY_ASSIGN(const auto url, api_url(purpose, "manifests/" + selector));
@@ -263,12 +344,18 @@ class RegistryTarget final : public ImageTarget {
 };
 
 Registry::Registry(net::HttpClient& http, const Clock& clock, Random& random, RegistryOptions options)
-    : session_(std::make_unique<Session>(http, clock, random, std::move(options))) {}
+    : mirrors_(std::move(options.mirrors)),
+      session_(std::make_unique<Session>(http, clock, random, std::move(options))) {}
 
 Registry::~Registry() = default;
 
 std::unique_ptr<ImageSource> Registry::source(const Reference& reference) {
-  return std::make_unique<RegistrySource>(*session_, reference);
+  std::vector<std::unique_ptr<ImageSource>> sources;
+  for (auto& place : mirrors_.places(reference)) {
+    sources.push_back(std::make_unique<RegistrySource>(*session_, std::move(place)));
+  }
+  sources.push_back(std::make_unique<RegistrySource>(*session_, reference));
+  return first_of(std::move(sources));
 }
 
 std::unique_ptr<ImageTarget> Registry::target(const Reference& reference) {

@@ -2,7 +2,8 @@
 //
 // One object serves all registries; it makes sources and targets bound to a reference. It logs in as the registry asks
 // (anonymous, basic, bearer token), keeps tokens until they expire, repeats what failed for a passing reason (network,
-// 408, 429, 5xx) with growing pauses, and verifies size and digest while bytes arrive. Credentials go only to the
+// 408, 429, 5xx) with growing pauses, asks for the rest of a blob whose transfer broke off, and verifies size and
+// digest while bytes arrive. Mirrors are tried first where there are some. Credentials go only to the
 // registry's own origin and to a token service it may name (realm rules below), never to redirect targets, foreign
 // upload locations or `urls`. Plain HTTP is used for loopback hosts and those in `insecure_hosts`; the HttpClient must
 // know the same hosts. Thread-safe. Must outlive its sources and targets.
@@ -20,6 +21,7 @@
 #include "net/http_client.h"
 #include "oci/auth.h"
 #include "oci/image.h"
+#include "oci/mirror.h"
 
 namespace proplet::oci {
 
@@ -29,6 +31,7 @@ struct RegistryOptions {
   std::set<std::string> insecure_hosts;
   // Loopback hosts ("localhost:5443") that speak TLS all the same.
   std::set<std::string> tls_loopback_hosts;
+  Mirrors mirrors;
   int attempts = 4;  // per request, first one included
   std::chrono::milliseconds first_pause{250};
   std::chrono::milliseconds longest_pause{10000};  // also bounds Retry-After
@@ -50,6 +53,7 @@ class Registry {
   class Session;  // requests with log-in and repetition; keeps curl and tokens out of this header
   friend class RegistrySource;
   friend class RegistryTarget;
+  Mirrors mirrors_;
   std::unique_ptr<Session> session_;
 };
 

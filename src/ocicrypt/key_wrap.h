@@ -1,11 +1,12 @@
 // Wrapping of a layer's private options: the packets in the `enc.keys.*` annotations.
 //
-// Two schemes, both directions: the packet of Confidential Containers' key provider ("attestation-agent"; Propeller
-// uses it too; version 0.1.0 for provider "kbs" with or without the newer members), and JWE recipients. Other schemes,
-// other key providers and the packets from before 2023 are refused by name. The key that Confidential Containers
-// publishes as a sample, and its key id, are refused everywhere.
-// A KeySource answers "what is the key with this id?": for provider packets the key
-// encryption key, for JWE the recipient's private key, in both cases what the key broker releases.
+// Three schemes: the packet of Confidential Containers' key provider ("attestation-agent"; Propeller uses it too), JWE
+// recipients, and PKCS#7 recipients, which are read but never written. Packets are read in version 0.1.0 for provider
+// "kbs", with or without the newer members, and in the form of integers from before 2023; under any provider's name,
+// for readers in the field do not look at it. OpenPGP, PKCS#11 and packets of other key services are refused by name.
+// The key that Confidential Containers publishes as a sample, and its key id, are refused everywhere.
+// A KeySource answers "what is the key with this id?": for provider packets the key encryption key, for JWE and PKCS#7
+// the recipient's private key, in both cases what the key broker releases.
 #pragma once
 
 #include <functional>
@@ -46,11 +47,14 @@ Result<std::string> provider_annotation(ByteView key_encryption_key, std::string
                                         const PrivateOptions& options, Random& random);
 Result<std::string> wrap_for_recipients(const PrivateOptions& options, std::span<const crypto::PublicKey> recipients);
 
-// What opening a layer would ask for, without asking: the key ids of all provider packets, in order (empty without such
-// packets, ANNOTATION_INVALID if one is malformed), and whether there are JWE recipients. Callers compare the ids with
-// the key the task names before any key broker hears of them.
+// What opening a layer would ask for, without asking: the key ids of all provider packets, in the order they are tried
+// (empty without such packets; ANNOTATION_INVALID if one of attestation-agent's is malformed; what other providers hold
+// may be of a kind of their own), and whether there are recipients with key pairs. Callers compare the ids with the key
+// the task names before any key broker hears of them.
 Result<std::vector<std::string>> provider_key_ids(const Annotations& annotations);
-bool has_jwe_recipients(const Annotations& annotations);
+bool has_key_pair_recipients(const Annotations& annotations);
+// "jwe, pkcs7, provider.x": for people, so bounded; "none" without any.
+std::string schemes_of(const Annotations& annotations);
 
 // A key encryption key as a key broker may hold it: 32 raw bytes, or base64, base64url or hex text of them with white
 // space around, or a JWK of kty "oct". Anything else is KEY_INVALID.
@@ -68,8 +72,8 @@ struct LayerKeys {
 };
 
 // How `unwrap_layer` gets keys. `kek` is asked with the key id of a provider packet, once for each distinct id, and
-// returns the resource as the broker released it (decoded here). `private_key` is asked once when the layer has JWE
-// recipients and no provider packet could be opened. Either may be empty; then its scheme does not count.
+// returns the resource as the broker released it (decoded here). `private_key` is asked once when the layer has JWE or
+// PKCS#7 recipients and no provider packet could be opened. Either may be empty; then its scheme does not count.
 struct KeySource {
   std::function<Result<SecretBytes>(std::string_view key_id)> kek;
   std::function<Result<SecretBytes>()> private_key;
@@ -79,10 +83,10 @@ struct KeySource {
   bool allow_unauthenticated_ctr = true;
 };
 
-// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE, each in the order
-// written, going on after a failure. When nothing opens, an error of a KeySource function is returned as it is; a key
-// that does not fit is UNWRAP_FAILED without details; annotations without any usable recipient are ANNOTATION_INVALID.
-// CANCELLED, TASK_STOPPED and TASK_TIMEOUT from a KeySource function end the search at once.
+// Reads the annotations of an encrypted layer and unwraps its keys: provider packets first, then JWE, then PKCS#7, each
+// in the order written, going on after a failure. When nothing opens, an error of a KeySource function is returned as
+// it is; a key that does not fit is UNWRAP_FAILED without details; annotations without any usable recipient are
+// ANNOTATION_INVALID. CANCELLED, TASK_STOPPED and TASK_TIMEOUT from a KeySource function end the search at once.
 Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& keys);
 
 }  // namespace proplet::ocicrypt

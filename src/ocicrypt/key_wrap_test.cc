@@ -119,6 +119,55 @@ TEST(ProviderPacket, RefusesEveryOtherShape) {
   }
 }
 
+TEST(ProviderPacket, PacketsUnderAnotherProvidersNameOpenAndForeignOnesDoNotMatter) {
+  SystemRandom random;
+  const auto kek = random_kek();
+  const auto value = provider_annotation(kek, kKeyId, some_options(), random).value();
+  KeySource keys;
+  keys.kek = kek_of(kek);
+  Annotations annotations = {{std::string(kProviderKeysPrefix) + "my-tool", value},
+                             {std::string(kPublicOptionsKey), public_options_value()}};
+  EXPECT_TRUE(unwrap_layer(annotations, keys));
+  EXPECT_EQ(provider_key_ids(annotations).value(), std::vector<std::string>{std::string(kKeyId)});
+
+  const auto foreign = std::string(kProviderKeysPrefix) + "a-cloud";
+  for (const auto* text : {"AQID", "not base64", "e30="}) {
+    annotations[foreign] = text;
+    EXPECT_TRUE(unwrap_layer(annotations, keys)) << text;
+    EXPECT_EQ(provider_key_ids(annotations)->size(), 1u) << text;
+  }
+  annotations.erase(std::string(kProviderKeysPrefix) + "my-tool");
+  const auto refused = unwrap_layer(annotations, keys);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::annotation_invalid);
+}
+
+TEST(ProviderPacket, RefusesPacketsOfIntegersThatAreNone) {
+  const std::string kid = R"("kid":"kbs:///a/b/c")";
+  std::string data = R"("wrapped_data":[1)";
+  for (int i = 0; i < 40; ++i) data += ",2";
+  data += "]";
+  const std::string iv = R"("iv":[1,2,3,4,5,6,7,8,9,10,11,255])";
+  const std::string type = R"("wrap_type":"aes-gcm")";
+  ASSERT_TRUE(parse_provider_packet("{" + kid + "," + data + "," + iv + "," + type + "}"));
+  const std::vector<std::string> cases = {
+      "{" + kid + "," + data + R"(,"iv":"AAAAAAAAAAAAAAAA",)" + type + "}",
+      "{" + kid + R"(,"wrapped_data":"AAAA",)" + iv + "," + type + "}",
+      "{" + kid + "," + data + R"(,"iv":[1,2,3,4,5,6,7,8,9,10,11,256],)" + type + "}",
+      "{" + kid + "," + data + R"(,"iv":[1,2,3,4,5,6,7,8,9,10,11,-1],)" + type + "}",
+      "{" + kid + "," + data + R"(,"iv":[1,2,3,4,5,6,7,8,9,10,11,"1"],)" + type + "}",
+      "{" + kid + "," + data + R"(,"iv":[1],)" + type + "}",
+      "{" + kid + "," + data + "," + iv + R"(,"wrap_type":"A256GCM"})",
+      "{" + kid + "," + data + "," + iv + R"(,"wrap_type":"aes-ctr"})",
+      "{" + kid + R"(,"wrapped_data":[],)" + iv + "," + type + "}",
+  };
+  for (const auto& each : cases) {
+    const auto packet = parse_provider_packet(each);
+    ASSERT_FALSE(packet) << each;
+    EXPECT_EQ(packet.error().code(), Code::annotation_invalid) << each;
+  }
+}
+
 TEST(ProviderPacket, AnyFlippedBitIsUnwrapFailedWithoutDetails) {
   SystemRandom random;
   const auto kek = random_kek();
@@ -258,7 +307,7 @@ TEST(JweRecipients, EachRecipientOpensTheLayerAndStrangersDoNot) {
   }
   const auto options = some_options();
   const auto annotations = with_jwe(wrap_for_recipients(options, recipients).value());
-  EXPECT_TRUE(has_jwe_recipients(annotations));
+  EXPECT_TRUE(has_key_pair_recipients(annotations));
   EXPECT_TRUE(provider_key_ids(annotations)->empty());
   EXPECT_EQ(split_packets(annotations.at(std::string(kJweKeysKey)))->size(), owners.size());
   for (const auto& owner : owners) {

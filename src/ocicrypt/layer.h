@@ -24,6 +24,7 @@ using Annotations = std::map<std::string, std::string>;
 inline constexpr std::string_view kEncryptedSuffix = "+encrypted";
 inline constexpr std::string_view kPublicOptionsKey = "org.opencontainers.image.enc.pubopts";
 inline constexpr std::string_view kJweKeysKey = "org.opencontainers.image.enc.keys.jwe";
+inline constexpr std::string_view kPkcs7KeysKey = "org.opencontainers.image.enc.keys.pkcs7";
 inline constexpr std::string_view kProviderKeysPrefix = "org.opencontainers.image.enc.keys.provider.";
 inline constexpr std::string_view kAttestationAgentKeysKey =
     "org.opencontainers.image.enc.keys.provider.attestation-agent";

@@ -54,11 +54,27 @@ Status check_fixed(const json::object& packet, std::string_view name, std::strin
   return {};
 }
 
-Result<Bytes> base64_member(const json::object& packet, std::string_view name) {
+// Before 2023 packets held arrays of integers, and other names for the same algorithms.
+bool is_historic(const json::object& packet) {
+  const auto* member = packet.if_contains("wrapped_data");
+  return member != nullptr && member->is_array();
+}
+
+Result<Bytes> integers_member(const json::object& packet, std::string_view name) {
   const auto* member = packet.if_contains(name);
-  if (member != nullptr && member->is_array()) {
-    return invalid(fmt::format("{} is an array of integers, a form given up in 2023; encrypt the image again", name));
+  const auto* integers = member == nullptr ? nullptr : member->if_array();
+  if (integers == nullptr) return invalid(fmt::format("{} is not an array of integers as the other member is", name));
+  Bytes bytes;
+  bytes.reserve(integers->size());
+  for (const auto& integer : *integers) {
+    const auto* number = integer.if_int64();
+    if (number == nullptr || *number < 0 || *number > 0xff) return invalid(fmt::format("{} holds no bytes", name));
+    bytes.push_back(static_cast<std::uint8_t>(*number));
   }
+  return bytes;
+}
+
+Result<Bytes> base64_member(const json::object& packet, std::string_view name) {
   const auto text = crypto::string_member(packet, name);
   if (!text) return invalid(fmt::format("{} is missing or not a string", name));
   auto bytes = base64_decode(*text);
@@ -66,9 +82,14 @@ Result<Bytes> base64_member(const json::object& packet, std::string_view name) {
   return std::move(*bytes);
 }
 
-Result<ProviderPacket::WrapType> wrap_type_of(const json::object& packet) {
+Result<ProviderPacket::WrapType> wrap_type_of(const json::object& packet, bool historic) {
   const auto text = crypto::string_member(packet, "wrap_type");
   if (!text) return invalid("wrap_type is missing or not a string");
+  if (historic) {
+    if (*text == "aes-gcm" || *text == "aes-gcm-256") return ProviderPacket::WrapType::a256gcm;
+    if (*text == "aes_256_ctr") return ProviderPacket::WrapType::a256ctr;
+    return invalid("wrap_type is none that packets of integers had");
+  }
   if (*text == "A256GCM") return ProviderPacket::WrapType::a256gcm;
   if (*text == "A256CTR") return ProviderPacket::WrapType::a256ctr;
   return invalid("wrap_type is neither A256GCM nor A256CTR");
@@ -130,9 +151,11 @@ Result<ProviderPacket> parse_provider_packet(std::string_view json_text) {
   TRY(check_key_id(*key_id));
   ProviderPacket packet;
   packet.key_id = *key_id;
-  TRY_ASSIGN(packet.wrapped_data, base64_member(*object, "wrapped_data"));
-  TRY_ASSIGN(packet.iv, base64_member(*object, "iv"));
-  TRY_ASSIGN(packet.wrap_type, wrap_type_of(*object));
+  const bool historic = is_historic(*object);
+  const auto bytes_member = historic ? integers_member : base64_member;
+  TRY_ASSIGN(packet.wrapped_data, bytes_member(*object, "wrapped_data"));
+  TRY_ASSIGN(packet.iv, bytes_member(*object, "iv"));
+  TRY_ASSIGN(packet.wrap_type, wrap_type_of(*object, historic));
   TRY(check_sizes(packet));
   return packet;
 }

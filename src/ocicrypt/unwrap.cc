@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/encoding.h"
 #include "crypto/cipher.h"
+#include "crypto/cms.h"
 #include "crypto/jwe.h"
 #include "ocicrypt/key_wrap.h"
 
@@ -15,17 +17,33 @@ constexpr std::string_view kKeysPrefix = "org.opencontainers.image.enc.keys.";
 constexpr std::size_t kMaxPackets = 64;
 constexpr std::size_t kMaxAnnotation = std::size_t{1} << 20;  // characters of one annotation
 
-// What ocicrypt's readers and writers use, and their stronger hash. No RSA1_5, no direct agreement.
+// What ocicrypt's readers open, whoever wrote it. No RSA1_5.
 const std::vector<crypto::JweAlgorithm>& readable_algorithms() {
   static const std::vector<crypto::JweAlgorithm> algorithms = {
-      crypto::JweAlgorithm::rsa_oaep, crypto::JweAlgorithm::rsa_oaep_256, crypto::JweAlgorithm::ecdh_es_a128kw,
-      crypto::JweAlgorithm::ecdh_es_a192kw, crypto::JweAlgorithm::ecdh_es_a256kw};
+      crypto::JweAlgorithm::rsa_oaep,       crypto::JweAlgorithm::rsa_oaep_256,   crypto::JweAlgorithm::ecdh_es,
+      crypto::JweAlgorithm::ecdh_es_a128kw, crypto::JweAlgorithm::ecdh_es_a192kw, crypto::JweAlgorithm::ecdh_es_a256kw};
   return algorithms;
 }
 
 const std::string* annotation(const Annotations& annotations, std::string_view key) {
   const auto found = annotations.find(std::string(key));
   return found == annotations.end() ? nullptr : &found->second;
+}
+
+struct ProviderValue {
+  std::string_view text;
+  bool own;  // of the provider whose packets we know, so that a malformed one is an error
+};
+
+// The annotations of all key providers, the one we write first.
+std::vector<ProviderValue> provider_values(const Annotations& annotations) {
+  std::vector<ProviderValue> values;
+  if (const auto* own = annotation(annotations, kAttestationAgentKeysKey)) values.push_back({*own, true});
+  for (auto each = annotations.lower_bound(std::string(kProviderKeysPrefix)); each != annotations.end(); ++each) {
+    if (!each->first.starts_with(kProviderKeysPrefix)) break;
+    if (each->first != kAttestationAgentKeysKey) values.push_back({each->second, false});
+  }
+  return values;
 }
 
 bool ends_search(Code code) {
@@ -40,6 +58,7 @@ class Unwrapper {
 
   std::optional<PrivateOptions> try_provider(std::string_view annotation_value);
   std::optional<PrivateOptions> try_jwe(std::string_view annotation_value);
+  std::optional<PrivateOptions> try_pkcs7(std::string_view annotation_value);
   [[nodiscard]] bool stopped() const { return key_error_ && ends_search(key_error_->code()); }
   // Nothing if no recipient was of a kind that could be tried.
   [[nodiscard]] std::optional<Error> failure() const;
@@ -47,6 +66,8 @@ class Unwrapper {
  private:
   std::optional<PrivateOptions> try_packet(ByteView text);
   const SecretBytes* key_for(const std::string& key_id);
+  // The packets of an annotation, and the key of the recipient; nothing, with the reason kept, if either is missing.
+  std::optional<std::vector<Bytes>> packets_for_private_key(std::string_view annotation_value);
   std::optional<PrivateOptions> accept(const SecretBytes& options_text, bool authenticated);
   static void keep(std::optional<Error>& slot, Error error) {
     if (!slot) slot = std::move(error);
@@ -55,10 +76,12 @@ class Unwrapper {
   const PublicOptions& public_options_;
   const KeySource& keys_;
   std::map<std::string, std::optional<SecretBytes>> keks_;  // by key id; nothing for one that could not be had
-  bool attempted_ = false;                                  // a key was tried on a packet
-  std::optional<Error> key_error_;                          // of the key source
-  std::optional<Error> content_error_;                      // in options that were authentic
-  std::optional<Error> format_error_;                       // in an annotation or packet
+  bool asked_for_private_key_ = false;
+  std::optional<crypto::PrivateKey> private_key_;
+  bool attempted_ = false;              // a key was tried on a packet
+  std::optional<Error> key_error_;      // of the key source
+  std::optional<Error> content_error_;  // in options that were authentic
+  std::optional<Error> format_error_;   // in an annotation or packet
 };
 
 std::optional<PrivateOptions> Unwrapper::accept(const SecretBytes& options_text, bool authenticated) {
@@ -126,28 +149,58 @@ std::optional<PrivateOptions> Unwrapper::try_provider(std::string_view annotatio
   return std::nullopt;
 }
 
-std::optional<PrivateOptions> Unwrapper::try_jwe(std::string_view annotation_value) {
+std::optional<std::vector<Bytes>> Unwrapper::packets_for_private_key(std::string_view annotation_value) {
   if (!keys_.private_key) return std::nullopt;
-  const auto packets = split_packets(annotation_value);
+  auto packets = split_packets(annotation_value);
   if (!packets) {
     keep(format_error_, packets.error());
     return std::nullopt;
   }
-  const auto resource = keys_.private_key();
-  if (!resource) {
-    keep(key_error_, resource.error());
-    return std::nullopt;
+  if (!std::exchange(asked_for_private_key_, true)) {
+    const auto resource = keys_.private_key();
+    auto key = resource ? crypto::PrivateKey::from_any(resource->view())
+                        : Result<crypto::PrivateKey>(fail(Error(resource.error())));
+    if (key) {
+      private_key_ = *std::move(key);
+    } else if (resource) {
+      keep(key_error_, std::move(key).error().because("private key of the layer's recipient"));
+    } else {
+      keep(key_error_, resource.error());
+    }
   }
-  const auto key = crypto::PrivateKey::from_any(resource->view());
-  if (!key) {
-    keep(key_error_, Error(key.error()).because("private key of the layer's recipient"));
-    return std::nullopt;
-  }
+  if (!private_key_) return std::nullopt;
   attempted_ = true;
+  return *std::move(packets);
+}
+
+std::optional<PrivateOptions> Unwrapper::try_jwe(std::string_view annotation_value) {
+  const auto packets = packets_for_private_key(annotation_value);
+  if (!packets) return std::nullopt;
   for (const auto& packet : *packets) {
-    const auto opened = crypto::jwe_decrypt(text_of(packet), *key, readable_algorithms());
+    const auto opened =
+        crypto::jwe_decrypt(text_of(packet), *private_key_, readable_algorithms(), crypto::JweContent::any);
     if (!opened) continue;
     if (auto options = accept(*opened, true)) return options;
+  }
+  return std::nullopt;
+}
+
+std::optional<PrivateOptions> Unwrapper::try_pkcs7(std::string_view annotation_value) {
+  const auto packets = packets_for_private_key(annotation_value);
+  if (!packets || private_key_->kind() != crypto::KeyKind::rsa) return std::nullopt;
+  // Sense is the sign of the right key, and of one that nobody has tampered with: one answer for all that can be wrong.
+  std::optional<PrivateOptions> options;
+  const auto makes_sense = [&](ByteView text) {
+    auto parsed = parse_private_options(text, public_options_.nonce);
+    if (parsed) options = std::move(*parsed);
+    return options.has_value();
+  };
+  for (const auto& packet : *packets) {
+    const auto opened = crypto::cms_decrypt(packet, *private_key_, makes_sense);
+    if (opened) return options;
+    if (opened.error().code() == Code::format_invalid) {
+      keep(format_error_, Error(Code::annotation_invalid, opened.error().message()));
+    }
   }
   return std::nullopt;
 }
@@ -159,7 +212,8 @@ std::optional<Error> Unwrapper::failure() const {
   return format_error_;
 }
 
-// "jwe, pkcs7": for a message, so bounded.
+}  // namespace
+
 std::string schemes_of(const Annotations& annotations) {
   constexpr std::size_t kMaxShown = 200;
   std::string schemes;
@@ -171,8 +225,6 @@ std::string schemes_of(const Annotations& annotations) {
   }
   return schemes.empty() ? "none" : schemes;
 }
-
-}  // namespace
 
 Result<std::vector<Bytes>> split_packets(std::string_view annotation_value) {
   if (annotation_value.size() > kMaxAnnotation) {
@@ -194,25 +246,35 @@ Result<std::vector<Bytes>> split_packets(std::string_view annotation_value) {
 
 Result<std::vector<std::string>> provider_key_ids(const Annotations& annotations) {
   std::vector<std::string> key_ids;
-  const auto* value = annotation(annotations, kAttestationAgentKeysKey);
-  if (value == nullptr) return key_ids;
-  TRY_ASSIGN(const auto packets, split_packets(*value));
-  for (const auto& packet : packets) {
-    TRY_ASSIGN(auto parsed, parse_provider_packet(text_of(packet)));
-    key_ids.push_back(std::move(parsed.key_id));
+  for (const auto& value : provider_values(annotations)) {
+    const auto packets = split_packets(value.text);
+    if (!packets && value.own) return fail(Error(packets.error()));
+    if (!packets) continue;
+    for (const auto& packet : *packets) {
+      auto parsed = parse_provider_packet(text_of(packet));
+      if (!parsed && value.own) return fail(std::move(parsed).error());
+      if (parsed) key_ids.push_back(std::move(parsed->key_id));
+    }
   }
   return key_ids;
 }
 
-bool has_jwe_recipients(const Annotations& annotations) { return annotation(annotations, kJweKeysKey) != nullptr; }
+bool has_key_pair_recipients(const Annotations& annotations) {
+  return annotation(annotations, kJweKeysKey) != nullptr || annotation(annotations, kPkcs7KeysKey) != nullptr;
+}
 
 Result<LayerKeys> unwrap_layer(const Annotations& annotations, const KeySource& keys) {
   TRY_ASSIGN(auto public_options, public_options_of(annotations));
   Unwrapper unwrapper(public_options, keys);
   std::optional<PrivateOptions> opened;
-  if (const auto* value = annotation(annotations, kAttestationAgentKeysKey)) opened = unwrapper.try_provider(*value);
+  for (const auto& value : provider_values(annotations)) {
+    if (!opened && !unwrapper.stopped()) opened = unwrapper.try_provider(value.text);
+  }
   if (!opened && !unwrapper.stopped()) {
     if (const auto* value = annotation(annotations, kJweKeysKey)) opened = unwrapper.try_jwe(*value);
+  }
+  if (!opened && !unwrapper.stopped()) {
+    if (const auto* value = annotation(annotations, kPkcs7KeysKey)) opened = unwrapper.try_pkcs7(*value);
   }
   if (!opened) {
     if (auto failure = unwrapper.failure()) return fail(std::move(*failure));

@@ -92,6 +92,7 @@ struct WorkerConfig {
   std::string layer_store_path;  // empty: no store
   std::uint64_t layer_store_bytes = std::uint64_t{1} << 30;
   std::size_t pull_concurrent_limit = 4;
+  std::vector<std::string> registry_mirrors;
 
   // Trusted execution environment and key broker
   std::string tee = "auto";   // auto, off, or the kind asked for
@@ -104,6 +105,8 @@ struct WorkerConfig {
   std::string kbs_resource_path;
   std::vector<std::string> kbs_allow_http;
   std::string kbs_ca_cert;
+  std::string key_file;
+  bool key_file_in_tee = false;
 };
 
 using Environment = std::map<std::string, std::string, std::less<>>;

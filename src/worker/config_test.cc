@@ -250,6 +250,9 @@ TEST(Settings, SayTheDefaultsThatHold) {
   EXPECT_EQ(a.max_module_bytes, b.max_module_bytes);
   EXPECT_EQ(a.oci_pull, b.oci_pull);
   EXPECT_EQ(a.pull_concurrent_limit, b.pull_concurrent_limit);
+  EXPECT_EQ(a.registry_mirrors, b.registry_mirrors);
+  EXPECT_EQ(a.key_file, b.key_file);
+  EXPECT_EQ(a.key_file_in_tee, b.key_file_in_tee);
   EXPECT_EQ(a.tee, b.tee);
 }
 

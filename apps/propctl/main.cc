@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   cli::add_kbs_commands(context);
   cli::add_task_commands(context);
   cli::add_run_command(context);
+  cli::add_key_provider_command(context);
   cli::add_explain_command(context);
 
   CLI11_PARSE(app, argc, argv);

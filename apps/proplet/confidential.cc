@@ -4,6 +4,7 @@
 #include "attestation/detect.h"
 #include "base/fd.h"
 #include "kbs/aa_config.h"
+#include "kbs/given_key.h"
 #include "kbs/init_data.h"
 
 namespace proplet {
@@ -41,7 +42,10 @@ Result<Broker> broker_settings(const worker::WorkerConfig& config) {
 Confidential::Confidential(const worker::WorkerConfig& config, const Clock& clock, Log& log) {
   auto ready = set_up(config, clock);
   if (!ready) refused_ = std::move(ready).error();
-  if (!refused_ && attester_->tee() == attestation::tee_name(attestation::Tee::sample)) {
+  if (!refused_ && !config.key_file.empty()) {
+    log.warn("encrypted images are opened with a key from a file: no TEE is proven and nothing is protected", {});
+  }
+  if (!refused_ && attester_ && attester_->tee() == attestation::tee_name(attestation::Tee::sample)) {
     log.warn("the sample TEE is in use: it proves nothing and protects nothing", {{"tee", tee()}});
   }
   if (refused_ && config.tee_expected) {
@@ -51,7 +55,21 @@ Confidential::Confidential(const worker::WorkerConfig& config, const Clock& cloc
   }
 }
 
+Status Confidential::use_key_file(const worker::WorkerConfig& config) {
+  if (const auto tee = attestation::detect("/"); tee && !config.key_file_in_tee) {
+    return fail(
+        Code::config_invalid,
+        "PROPLET_KEY_FILE is for development, and this is a TEE ({}); keys belong into a key broker, which asks "
+        "for evidence",
+        attestation::tee_name(*tee));
+  }
+  TRY_ASSIGN(client_, kbs::GivenKey::from_private_file(config.key_file));
+  default_key_ = kbs::GivenKey::name();
+  return {};
+}
+
 Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clock) {
+  if (!config.key_file.empty()) return use_key_file(config);
   kbs::InitData init_data;
   if (!config.init_data_file.empty()) {
     TRY_ASSIGN(init_data, kbs::read_init_data(config.init_data_file));
@@ -94,7 +112,10 @@ Result<kbs::Client*> Confidential::broker() const {
 }
 
 module::ImageOpenerOptions Confidential::opener_options(const worker::WorkerConfig& config) const {
-  return {.max_module_bytes = config.max_module_bytes, .broker_host = broker_host_, .default_key = default_key_};
+  return {.max_module_bytes = config.max_module_bytes,
+          .parallel_pulls = config.pull_concurrent_limit,
+          .broker_host = broker_host_,
+          .default_key = default_key_};
 }
 
 }  // namespace proplet

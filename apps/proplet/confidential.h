@@ -34,6 +34,7 @@ class Confidential {
   [[nodiscard]] module::ImageOpenerOptions opener_options(const worker::WorkerConfig& config) const;
 
  private:
+  Status use_key_file(const worker::WorkerConfig& config);
   Status set_up(const worker::WorkerConfig& config, const Clock& clock);
 
   std::unique_ptr<attestation::Attester> attester_;

@@ -63,6 +63,7 @@ Result<Registries> make_registries(const worker::WorkerConfig& config, const Clo
   if (!config.registry_auth_file.empty()) {
     TRY_ASSIGN(options.credentials, oci::AuthFile::load(config.registry_auth_file));
   }
+  TRY_ASSIGN(options.mirrors, oci::Mirrors::parse(config.registry_mirrors));
   Registries registries;
   TRY_ASSIGN(registries.http, net::make_http_client(std::move(http_options)));
   registries.registry = std::make_unique<oci::Registry>(*registries.http, clock, random, std::move(options));

@@ -36,6 +36,7 @@ void add_image_commands(Cli& cli);
 void add_kbs_commands(Cli& cli);
 void add_task_commands(Cli& cli);
 void add_run_command(Cli& cli);
+void add_key_provider_command(Cli& cli);
 void add_explain_command(Cli& cli);
 
 }  // namespace proplet::cli

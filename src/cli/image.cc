@@ -1,4 +1,4 @@
-// propctl image: encrypts modules, pushes them, shows what an image is.
+// propctl image: encrypts modules and pushes them. What reads images is in image_reading.cc.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/image_reading.h"
 #include "cli/images.h"
 #include "cli/key_broker.h"
 #include "crypto/cipher.h"
@@ -21,8 +22,6 @@ constexpr std::string_view kModuleType = "application/vnd.wasm.content.layer.v1+
 constexpr std::string_view kConfigType = "application/vnd.wasm.config.v1+json";
 constexpr std::string_view kConfig = "{}";
 constexpr std::string_view kTitleKey = "org.opencontainers.image.title";
-
-constexpr std::size_t kMaxModuleBytes = std::size_t{512} << 20;
 
 struct ImageOptions {
   std::string input;
@@ -97,10 +96,11 @@ Result<std::string> recipient_annotation(const ImageOptions& options, const ocic
   std::vector<crypto::PublicKey> recipients;
   for (const std::string& recipient : options.recipients) {
     if (!recipient.starts_with("jwe:")) {
-      return fail(Code::config_invalid, "--recipient {}: only jwe:FILE with a PEM public key is supported", recipient);
+      return fail(Code::config_invalid, "--recipient {}: only jwe:FILE with a public key, PEM or JWK, is supported",
+                  recipient);
     }
     TRY_ASSIGN(const std::string pem, read_text_file(recipient.substr(4), 65536));
-    auto key = crypto::PublicKey::from_pem(pem);
+    auto key = crypto::PublicKey::from_any(pem);
     if (!key) return fail(std::move(key).error().because(recipient));
     recipients.push_back(*std::move(key));
   }
@@ -122,7 +122,7 @@ Status check_encrypt_options(const ImageOptions& options) {
 Status verify_pushed(Cli& cli, Images& images, const ImageOptions& options, const oci::Descriptor& pushed,
                      SecretBytes kek, ByteView plaintext) {
   TRY_ASSIGN(const auto source, images.source(options.to));
-  GivenKey key(std::move(kek));
+  kbs::GivenKey key(std::move(kek));
   const module::ImageOpener opener({.max_module_bytes = kMaxModuleBytes, .broker_host = {}, .default_key = {}}, &key);
   TRY_ASSIGN(const auto opened, opener.open(*source, module::Encryption::required, std::nullopt, nullptr, cli.stop));
   if (opened.digest != pushed.digest.text() || !opened.bytes.equals(plaintext)) {
@@ -186,38 +186,6 @@ Status push_plain(Cli& cli, const ImageOptions& options) {
   return {};
 }
 
-json::object describe_layer(const oci::Descriptor& layer) {
-  json::object object = {{"media_type", layer.media_type}, {"digest", layer.digest.text()}, {"size", layer.size}};
-  if (const auto key_ids = ocicrypt::provider_key_ids(layer.annotations); key_ids && !key_ids->empty()) {
-    object["key_ids"] = json::value(json::array(key_ids->begin(), key_ids->end()));
-  }
-  if (ocicrypt::has_jwe_recipients(layer.annotations)) object["jwe_recipients"] = true;
-  return object;
-}
-
-Status inspect(Cli& cli, const ImageOptions& options) {
-  TRY_ASSIGN(const auto images, Images::make(cli, options.registry));
-  TRY_ASSIGN(const auto source, images->source(options.input));
-  TRY_ASSIGN(const oci::Image image, oci::resolve_image(*source, cli.stop));
-  const auto plan = module::plan_image(image.manifest, module::Encryption::either, image.name);
-  json::object result = {{"image", image.name}, {"digest", image.digest.text()}};
-  std::string text = fmt::format("{}\n  digest  {}", image.name, image.digest.text());
-  json::array layers;
-  for (const auto& layer : image.manifest.layers) {
-    layers.emplace_back(describe_layer(layer));
-    text += fmt::format("\n  layer   {} ({} bytes)", layer.media_type, layer.size);
-    if (const auto key_ids = ocicrypt::provider_key_ids(layer.annotations); key_ids) {
-      for (const auto& key_id : *key_ids) text += "\n  key     " + key_id;
-    }
-    if (ocicrypt::has_jwe_recipients(layer.annotations)) text += "\n  key     JWE recipients";
-  }
-  result["layers"] = std::move(layers);
-  const std::string verdict = !plan ? plan.error().text() : plan->encrypted ? "encrypted" : "plain";
-  result["verdict"] = verdict;
-  cli.print(text + "\n  verdict " + verdict, result);
-  return {};
-}
-
 void add_encrypt(Cli& cli, CLI::App& image) {
   auto options = std::make_shared<ImageOptions>();  // shared: CLI11 keeps callbacks by copy
   CLI::App* command = image.add_subcommand("encrypt", "Encrypt a module into an image");
@@ -242,22 +210,14 @@ void add_push(Cli& cli, CLI::App& image) {
   command->callback([&cli, options] { cli.action = [&cli, options] { return push_plain(cli, *options); }; });
 }
 
-void add_inspect(Cli& cli, CLI::App& image) {
-  auto options = std::make_shared<ImageOptions>();  // shared: CLI11 keeps callbacks by copy
-  CLI::App* command = image.add_subcommand("inspect", "Show what an image is and which keys open it");
-  command->add_option("image", options->input, "Registry reference, or oci:FOLDER[:TAG]")->required();
-  options->registry.add_to(*command);
-  command->callback([&cli, options] { cli.action = [&cli, options] { return inspect(cli, *options); }; });
-}
-
 }  // namespace
 
 void add_image_commands(Cli& cli) {
-  CLI::App* image = cli.app.add_subcommand("image", "Encrypt, push and inspect images");
+  CLI::App* image = cli.app.add_subcommand("image", "Encrypt, push, copy, open and inspect images");
   image->require_subcommand(1);
   add_encrypt(cli, *image);
   add_push(cli, *image);
-  add_inspect(cli, *image);
+  add_image_reading_commands(cli, *image);
 }
 
 }  // namespace proplet::cli

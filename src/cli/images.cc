@@ -52,6 +52,7 @@ void RegistryFlags::add_to(CLI::App& command) {
   command.add_option("--insecure-registry", insecure_hosts, "host[:port] to speak plain HTTP with, besides loopback");
   command.add_option("--registry-auth", auth_file, "Docker config.json or containers auth.json with credentials");
   command.add_option("--registry-ca", ca_file, "PEM file of the authorities to trust instead of the system's");
+  command.add_option("--registry-mirror", mirrors, "REGISTRY=HOST[:PORT][/PREFIX] to look at first; repeatable");
 }
 
 Images::Images(std::unique_ptr<net::HttpClient> http, Cli& cli, oci::RegistryOptions options)
@@ -60,6 +61,7 @@ Images::Images(std::unique_ptr<net::HttpClient> http, Cli& cli, oci::RegistryOpt
 Result<std::unique_ptr<Images>> Images::make(Cli& cli, const RegistryFlags& flags) {
   oci::RegistryOptions options;
   options.insecure_hosts.insert(flags.insecure_hosts.begin(), flags.insecure_hosts.end());
+  TRY_ASSIGN(options.mirrors, oci::Mirrors::parse(flags.mirrors));
   const std::string auth_file = flags.auth_file.empty() ? usual_auth_file() : flags.auth_file;
   if (!auth_file.empty()) {
     TRY_ASSIGN(options.credentials, oci::AuthFile::load(auth_file));

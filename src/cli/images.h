@@ -10,17 +10,21 @@
 
 #include "base/result.h"
 #include "cli/cli.h"
-#include "kbs/client.h"
+#include "kbs/given_key.h"
 #include "net/http_client.h"
 #include "oci/layout.h"
 #include "oci/registry.h"
 
 namespace proplet::cli {
 
+// The largest module that the commands read or make.
+inline constexpr std::size_t kMaxModuleBytes = std::size_t{512} << 20;
+
 struct RegistryFlags {
   std::vector<std::string> insecure_hosts;
   std::string auth_file;  // empty: where docker, podman and skopeo keep theirs
   std::string ca_file;
+  std::vector<std::string> mirrors;
 
   void add_to(CLI::App& command);
 };
@@ -41,18 +45,6 @@ class Images {
   std::unique_ptr<net::HttpClient> http_;
   oci::Registry registry_;
   std::vector<std::unique_ptr<oci::Layout>> layouts_;
-};
-
-// Stands in for a key broker when the key is at hand: gives the same key whatever is asked for.
-class GivenKey final : public kbs::Client {
- public:
-  explicit GivenKey(SecretBytes key) : key_(std::move(key)) {}
-  Result<SecretBytes> get_resource(const kbs::ResourceUri&, StageObserver*, std::stop_token) override {
-    return key_.clone();
-  }
-
- private:
-  SecretBytes key_;
 };
 
 // A key from a file of at most 64 KiB.

@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "cli/cli.h"
 #include "cli/images.h"
+#include "cli/key_access.h"
 #include "cli/key_broker.h"
 #include "kbs/admin_client.h"
 #include "kbs/server/policy.h"
@@ -24,6 +25,12 @@ struct ServeOptions {
   std::string admin_public_key_file;
   std::string tls_certificate_file;
   std::string tls_key_file;
+};
+
+struct GetOptions {
+  std::string path;
+  std::string out;
+  KeyAccessFlags keys;
 };
 
 struct ResourceOptions {
@@ -124,6 +131,27 @@ Status set_policy(Cli& cli, const ResourceOptions& options) {
   return {};
 }
 
+// As a worker would: with evidence, under the broker's policy. Administrators cannot read what they stored.
+Status get_resource(Cli& cli, const GetOptions& options) {
+  if (!options.keys.key_file.empty()) return fail(Code::config_invalid, "--key is not for this command");
+  TRY_ASSIGN(const auto uri, kbs::ResourceUri::parse(options.path));
+  TRY_ASSIGN(const auto keys, KeyAccess::open(cli, options.keys));
+  TRY_ASSIGN(const auto content, keys.client->get_resource(uri, nullptr, cli.stop));
+  TRY(write_file_atomically(options.out, content.view(), kPrivateMode));
+  cli.print(fmt::format("wrote {} ({} bytes) to {}", uri.text(), content.size(), options.out),
+            {{"resource", uri.text()}, {"bytes", content.size()}, {"file", options.out}});
+  return {};
+}
+
+void add_get(Cli& cli, CLI::App& kbs) {
+  auto options = std::make_shared<GetOptions>();  // shared: CLI11 keeps callbacks by copy
+  CLI::App* command = kbs.add_subcommand("get", "Prove the TEE and fetch a resource, as a worker does");
+  command->add_option("path", options->path, "repository/type/tag")->required();
+  command->add_option("--out", options->out, "File for the content, readable only by you")->required();
+  options->keys.add_to(*command);
+  command->callback([&cli, options] { cli.action = [&cli, options] { return get_resource(cli, *options); }; });
+}
+
 void add_serve(Cli& cli, CLI::App& kbs) {
   auto options = std::make_shared<ServeOptions>();  // shared: CLI11 keeps callbacks by copy
   CLI::App* command = kbs.add_subcommand("serve", "Serve a key broker for development and tests");
@@ -145,6 +173,8 @@ void add_resource_command(Cli& cli, CLI::App& kbs, const std::string& name, cons
                           Status (*action)(Cli&, const ResourceOptions&)) {
   auto options = std::make_shared<ResourceOptions>();  // shared: CLI11 keeps callbacks by copy
   CLI::App* command = kbs.add_subcommand(name, description);
+  if (name == "put-resource") command->alias("put");
+  if (name == "set-policy") command->alias("policy");
   if (name != "set-policy") command->add_option("path", options->path, "repository/type/tag")->required();
   if (name != "delete-resource") command->add_option("file", options->file, "File with the content")->required();
   options->broker.add_to(*command);
@@ -158,6 +188,7 @@ void add_kbs_commands(Cli& cli) {
   CLI::App* kbs = cli.app.add_subcommand("kbs", "Serve a development key broker, administer any");
   kbs->require_subcommand(1);
   add_serve(cli, *kbs);
+  add_get(cli, *kbs);
   add_resource_command(cli, *kbs, "put-resource", "Store a resource", put_resource);
   add_resource_command(cli, *kbs, "delete-resource", "Remove a resource", delete_resource);
   add_resource_command(cli, *kbs, "set-policy", "Replace the resource policy", set_policy);

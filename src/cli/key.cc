@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/key_files.h"
 #include "crypto/cipher.h"
 
 namespace proplet::cli {
@@ -56,7 +57,7 @@ Status generate(Cli& cli, const GenerateOptions& options) {
 }  // namespace
 
 void add_key_commands(Cli& cli) {
-  CLI::App* key = cli.app.add_subcommand("key", "Make keys");
+  CLI::App* key = cli.app.add_subcommand("key", "Make, convert and show keys");
   key->require_subcommand(1);
 
   auto options = std::make_shared<GenerateOptions>();  // shared: CLI11 keeps callbacks by copy
@@ -67,6 +68,7 @@ void add_key_commands(Cli& cli) {
   command->add_option("--out", options->out, "File for the key, readable only by you")->required();
   command->add_option("--public-out", options->public_out, "File for the public key; default: --out with .pub");
   command->callback([&cli, options] { cli.action = [&cli, options] { return generate(cli, *options); }; });
+  add_key_file_commands(cli, *key);
 }
 
 }  // namespace proplet::cli

@@ -14,7 +14,8 @@ namespace proplet::cli {
 
 struct KeyBrokerFlags {
   std::string url;
-  std::string admin_key_file;
+  std::string admin_key_file;    // an Ed25519 key that signs a token for each command
+  std::string admin_token_file;  // or a token, as Trustee's own tool keeps one; neither: no token is sent
   std::string ca_file;
   bool allow_http = false;
 

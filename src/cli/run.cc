@@ -3,12 +3,10 @@
 #include <filesystem>
 #include <memory>
 
-#include "attestation/choice.h"
-#include "attestation/detect.h"
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/images.h"
-#include "cli/key_broker.h"
+#include "cli/key_access.h"
 #include "module/image_opener.h"
 #include "runtime/wasmtime_runtime.h"
 #include "worker/stage_recorder.h"
@@ -16,7 +14,6 @@
 namespace proplet::cli {
 namespace {
 
-constexpr std::size_t kMaxModuleBytes = std::size_t{512} << 20;
 constexpr std::uint64_t kMebibyte = 1U << 20;
 
 struct RunOptions {
@@ -29,41 +26,10 @@ struct RunOptions {
   double timeout_seconds = 0;
   bool encrypted = false;
   bool stages = false;
-  std::string key_file;
-  std::string kbs_url;
-  std::string kbs_ca_file;
-  bool kbs_allow_http = false;
+  KeyAccessFlags keys;
   std::string kbs_resource_path;
-  std::string tee = "auto";
-  std::string attester_program;
   RegistryFlags registry;
 };
-
-// Where keys come from: a file at hand, or a key broker that wants the TEE proven.
-struct Keys {
-  std::unique_ptr<attestation::Attester> attester;
-  std::unique_ptr<net::HttpClient> http;
-  std::unique_ptr<kbs::Client> client;
-  std::string broker_host;
-};
-
-Result<Keys> make_keys(Cli& cli, const RunOptions& options) {
-  Keys keys;
-  if (!options.key_file.empty()) {
-    TRY_ASSIGN(SecretBytes key, read_key_file(options.key_file));
-    keys.client = std::make_unique<GivenKey>(std::move(key));
-    return keys;
-  }
-  if (options.kbs_url.empty()) return fail(Code::kbs_not_configured, "give --kbs URL, or --key FILE");
-  TRY_ASSIGN(const auto choice, attestation::TeeChoice::parse(options.tee, !options.attester_program.empty()));
-  TRY_ASSIGN(keys.attester,
-             attestation::make_attester(choice, attestation::detect("/"), {.program = options.attester_program}));
-  TRY_ASSIGN(const net::Url url, net::Url::parse(options.kbs_url));
-  TRY_ASSIGN(keys.http, broker_client(url, options.kbs_ca_file, options.kbs_allow_http));
-  TRY_ASSIGN(keys.client, kbs::make_client({.url = url}, *keys.http, *keys.attester, cli.clock));
-  keys.broker_host = url.authority();
-  return keys;
-}
 
 Result<module::Module> open_image(Cli& cli, const RunOptions& options, StageObserver& stages) {
   TRY_ASSIGN(const auto images, Images::make(cli, options.registry));
@@ -72,16 +38,9 @@ Result<module::Module> open_image(Cli& cli, const RunOptions& options, StageObse
   if (!options.kbs_resource_path.empty()) {
     TRY_ASSIGN(wanted, kbs::ResourceUri::parse(options.kbs_resource_path));
   }
-  auto keys = make_keys(cli, options);
-  // A plain image needs no keys, so that their absence is an error only for an encrypted one. A key at hand has no
-  // name: it opens JWE recipients whatever the image says.
-  const auto any_name = options.key_file.empty() ? Result<kbs::ResourceUri>(fail(Code::key_invalid, "no key"))
-                                                 : kbs::ResourceUri::parse("local/key/file");
-  const module::ImageOpenerOptions opener_options{.max_module_bytes = kMaxModuleBytes,
-                                                  .broker_host = keys ? keys->broker_host : "",
-                                                  .default_key = any_name ? std::optional(*any_name) : std::nullopt};
-  const module::ImageOpener opener(
-      opener_options, keys ? Result<kbs::Client*>(keys->client.get()) : Result<kbs::Client*>(fail(keys.error())));
+  // A plain image needs no keys, so that their absence is an error only for an encrypted one.
+  const auto keys = KeyAccess::open(cli, options.keys);
+  const auto opener = make_opener(keys);
   const auto encryption = options.encrypted ? module::Encryption::required : module::Encryption::either;
   return opener.open(*source, encryption, wanted, &stages, cli.stop);
 }
@@ -177,14 +136,8 @@ void add_run_command(Cli& cli) {
   command->add_option("--timeout", options->timeout_seconds, "Limit of the run in seconds; 0: none");
   command->add_flag("--encrypted", options->encrypted, "Refuse an image that is not encrypted");
   command->add_flag("--stages", options->stages, "Show the time of each stage on stderr");
-  command->add_option("--key", options->key_file, "Key at hand: key encryption key, or a recipient's private key");
-  command->add_option("--kbs", options->kbs_url, "Key broker to get the key from")->envname("PROPLET_KBS_URI");
-  command->add_option("--kbs-ca", options->kbs_ca_file, "PEM file of the authorities to trust for the key broker");
-  command->add_flag("--kbs-allow-http", options->kbs_allow_http, "Speak plain HTTP with a broker not on loopback");
+  options->keys.add_to(*command);
   command->add_option("--kbs-resource-path", options->kbs_resource_path, "Key the image must be encrypted with");
-  command->add_option("--tee", options->tee, "TEE to prove: auto, sample, tdx, ...")->envname("PROPLET_TEE");
-  command->add_option("--attester", options->attester_program, "Program that produces the TEE's evidence")
-      ->envname("PROPLET_ATTESTER_PROGRAM");
   options->registry.add_to(*command);
   command->callback([&cli, options] { cli.action = [&cli, options] { return run(cli, *options); }; });
 }

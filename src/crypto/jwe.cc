@@ -258,6 +258,17 @@ Result<std::string> jwe_encrypt_compact(const PublicKey& recipient, JweAlgorithm
                      base64url_encode(sealed.iv), base64url_encode(sealed.ciphertext), base64url_encode(sealed.tag));
 }
 
+Result<std::vector<JweRecipientInfo>> jwe_recipients(std::string_view jwe) {
+  TRY_ASSIGN(const auto message, parse_jwe(jwe));
+  std::vector<JweRecipientInfo> recipients;
+  for (const auto& recipient : message.recipients) {
+    const auto algorithm = string_member(recipient.header, "alg");
+    const auto key_id = string_member(recipient.header, "kid");
+    recipients.push_back({std::string(algorithm.value_or("")), std::string(key_id.value_or(""))});
+  }
+  return recipients;
+}
+
 Result<SecretBytes> jwe_decrypt(std::string_view jwe, const PrivateKey& key, const std::vector<JweAlgorithm>& allowed,
                                 JweContent content) {
   return open_any(jwe, {allowed, content},

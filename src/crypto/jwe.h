@@ -41,6 +41,13 @@ Result<std::string> jwe_encrypt(const PublicKey& recipient, JweAlgorithm algorit
 // The same in compact serialisation.
 Result<std::string> jwe_encrypt_compact(const PublicKey& recipient, JweAlgorithm algorithm, ByteView plaintext);
 
+// Whom a message is for, as its headers claim: nothing has been verified. Empty texts for what is not there.
+struct JweRecipientInfo {
+  std::string algorithm;
+  std::string key_id;
+};
+Result<std::vector<JweRecipientInfo>> jwe_recipients(std::string_view jwe);
+
 // Which content encryptions a reader accepts: ours alone, or all six of RFC 7518 section 5.1.
 enum class JweContent : std::uint8_t { a256gcm, any };
 

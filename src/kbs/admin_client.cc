@@ -33,10 +33,11 @@ Status perform(net::HttpClient& http, const net::Url& broker, std::string_view t
   TRY_ASSIGN(auto url, endpoint(broker, call.path));
   net::HttpRequest request{.method = std::string(call.method),
                            .url = std::move(url),
-                           .headers = {{"Authorization", fmt::format("Bearer {}", token)}},
+                           .headers = {},
                            .body = call.body,
                            .max_response_bytes = net::kMaxErrorBytes,
                            .timeout = kRequestTimeout};
+  if (!token.empty()) request.headers.emplace_back("Authorization", fmt::format("Bearer {}", token));
   if (!call.content_type.empty()) request.headers.emplace_back("Content-Type", call.content_type);
   auto response = http.send(request, stop);
   if (!response) return fail(transport_error(std::move(response).error()));

@@ -1,8 +1,9 @@
 // What an operator does at a key broker from outside the TEE: store and remove resources, set the resource policy.
 //
-// Every call carries a bearer token made from the administrator's Ed25519 key (Trustee's AuthenticatedAuthorization
-// mode). Blocking; any thread. Errors: KBS_UNREACHABLE, KBS_DENIED (token refused), KBS_RESOURCE_UNAVAILABLE (deleting
-// what is not there), KBS_PROTOCOL, CANCELLED.
+// Every call carries a bearer token, by default one made from the administrator's Ed25519 key (Trustee's
+// AuthenticatedAuthorization mode); with an empty one, none (InsecureAllowAll). Blocking; any thread. Errors:
+// KBS_UNREACHABLE, KBS_DENIED (token refused), KBS_RESOURCE_UNAVAILABLE (deleting what is not there), KBS_PROTOCOL,
+// CANCELLED.
 #pragma once
 
 #include <chrono>

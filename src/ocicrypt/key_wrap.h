@@ -40,6 +40,10 @@ std::string serialize(const ProviderPacket& packet);
 Result<ProviderPacket> wrap_with_kek(ByteView key_encryption_key, std::string_view key_id,
                                      const PrivateOptions& options, Random& random);
 
+// The private options in a packet. UNWRAP_FAILED for a key that does not fit, without details; A256CTR, which carries
+// no tag, shows that only by what comes out making no sense.
+Result<SecretBytes> open_packet(const ProviderPacket& packet, ByteView key_encryption_key);
+
 // The values of the annotations kAttestationAgentKeysKey and kJweKeysKey for freshly encrypted options. JWE is written
 // as one flattened message for each recipient, RSA-OAEP or ECDH-ES+A256KW by the kind of key: the form every reader
 // opens.
@@ -55,6 +59,16 @@ Result<std::vector<std::string>> provider_key_ids(const Annotations& annotations
 bool has_key_pair_recipients(const Annotations& annotations);
 // "jwe, pkcs7, provider.x": for people, so bounded; "none" without any.
 std::string schemes_of(const Annotations& annotations);
+
+// One who may open a layer, as far as the annotations tell; for people, so printable and bounded.
+struct Recipient {
+  std::string scheme;     // "provider.attestation-agent", "jwe"
+  std::string algorithm;  // "A256GCM", "RSA-OAEP"; empty when it cannot be told
+  std::string key_id;     // "kbs:///default/key/k1"; empty when none is given
+  bool readable = false;  // this software could use it, given the key
+};
+// All of them, in the order they are tried; those of schemes that are not read come last.
+std::vector<Recipient> recipients_of(const Annotations& annotations);
 
 // A key encryption key as a key broker may hold it: 32 raw bytes, or base64, base64url or hex text of them with white
 // space around, or a JWK of kty "oct". Anything else is KEY_INVALID.

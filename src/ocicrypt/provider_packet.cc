@@ -182,6 +182,16 @@ Result<ProviderPacket> wrap_with_kek(ByteView key_encryption_key, std::string_vi
   return packet;
 }
 
+Result<SecretBytes> open_packet(const ProviderPacket& packet, ByteView key_encryption_key) {
+  if (packet.wrap_type == ProviderPacket::WrapType::a256gcm) {
+    return crypto::aes_gcm_open(key_encryption_key, packet.iv, {}, packet.wrapped_data);
+  }
+  TRY_ASSIGN(auto cipher, crypto::AesCtr::create(key_encryption_key, packet.iv));
+  SecretBytes opened(packet.wrapped_data.size());
+  cipher.apply(packet.wrapped_data, opened.mutable_view());
+  return opened;
+}
+
 Status check_key_encryption_key(ByteView key_encryption_key) {
   if (key_encryption_key.size() != kKeySize) {
     return fail(Code::key_invalid, "key encryption key has {} bytes, not 32", key_encryption_key.size());

@@ -124,15 +124,8 @@ std::optional<PrivateOptions> Unwrapper::try_packet(ByteView text) {
   const auto* key = key_for(packet->key_id);
   if (key == nullptr) return std::nullopt;
   attempted_ = true;
-  if (authenticated) {
-    const auto opened = crypto::aes_gcm_open(key->view(), packet->iv, {}, packet->wrapped_data);
-    return opened ? accept(*opened, true) : std::nullopt;
-  }
-  auto cipher = crypto::AesCtr::create(key->view(), packet->iv);
-  if (!cipher) return std::nullopt;
-  SecretBytes opened(packet->wrapped_data.size());
-  cipher->apply(packet->wrapped_data, opened.mutable_view());
-  return accept(opened, false);
+  const auto opened = open_packet(*packet, key->view());
+  return opened ? accept(*opened, authenticated) : std::nullopt;
 }
 
 std::optional<PrivateOptions> Unwrapper::try_provider(std::string_view annotation_value) {

@@ -298,6 +298,159 @@ TEST(HostileRegistry, IsTriedAgainAfterAPassingFailure) {
   EXPECT_TRUE(blob->equals(bytes_of("content")));
 }
 
+const std::string kLongBlob = [] {
+  std::string text;
+  for (int i = 0; text.size() < 3000000; ++i) text += std::to_string(i);
+  return text;
+}();
+
+// The first byte that a request asks for.
+std::size_t first_byte(const RecordedRequest& request) {
+  const auto at = request.head.find("Range: bytes=");
+  return at == std::string::npos ? 0 : static_cast<std::size_t>(std::stoul(request.head.substr(at + 13)));
+}
+
+std::string partial(std::size_t first, std::string_view sent) {
+  return fmt::format("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {}-{}/{}\r\nContent-Length: {}\r\n\r\n{}",
+                     first, kLongBlob.size() - 1, kLongBlob.size(), kLongBlob.size() - first, sent);
+}
+
+Result<SecretBytes> fetch_long_blob(const ScriptedServer& server) {
+  return Client().source(server.host() + "/a/b:1")->fetch_blob(describe("x/y", bytes_of(kLongBlob)), kLimit, {});
+}
+
+TEST(BrokenTransfer, GoesOnWhereItBrokeOffForAsLongAsThereIsProgress) {
+  // Every transfer breaks off after 300,000 bytes: ten of them, more than there are attempts without progress.
+  ScriptedServer server([](Connection& connection, const RecordedRequest& request) {
+    const auto first = first_byte(request);
+    const auto rest = std::string_view(kLongBlob).substr(first);
+    const auto sent = rest.substr(0, 300000);
+    const auto whole = fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", kLongBlob.size(), sent);
+    connection.write(first == 0 ? whole : partial(first, sent));
+    return false;
+  });
+  const auto blob = fetch_long_blob(server);
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of(kLongBlob)));
+  EXPECT_GE(server.requests().size(), 10U);
+}
+
+TEST(BrokenTransfer, StartsAgainWhereARegistryKnowsNoRanges) {
+  int count = 0;
+  ScriptedServer server([&](Connection& connection, const RecordedRequest&) {
+    const auto sent = count++ == 0 ? std::string_view(kLongBlob).substr(0, 5000) : std::string_view(kLongBlob);
+    connection.write(fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", kLongBlob.size(), sent));
+    return false;
+  });
+  const auto blob = fetch_long_blob(server);
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of(kLongBlob)));
+}
+
+TEST(BrokenTransfer, StartsAgainOnceWhereTheRangeIsNotToBeHad) {
+  int count = 0;
+  ScriptedServer server([&](Connection& connection, const RecordedRequest& request) {
+    if (first_byte(request) > 0) return connection.write(response(416, ""));
+    const auto sent = count++ == 0 ? std::string_view(kLongBlob).substr(0, 5000) : std::string_view(kLongBlob);
+    connection.write(fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", kLongBlob.size(), sent));
+    return false;
+  });
+  const auto blob = fetch_long_blob(server);
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of(kLongBlob)));
+}
+
+TEST(BrokenTransfer, AnotherRangeThanAskedForIsRefused) {
+  for (const std::size_t shift : {1, 1000}) {
+    ScriptedServer server([shift](Connection& connection, const RecordedRequest& request) {
+      const auto first = first_byte(request);
+      const auto sent = std::string_view(kLongBlob).substr(0, 5000);
+      const auto whole = fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", kLongBlob.size(), sent);
+      connection.write(first == 0 ? whole : partial(first - shift, kLongBlob.substr(first - shift)));
+      return false;
+    });
+    const auto blob = fetch_long_blob(server);
+    ASSERT_FALSE(blob);
+    EXPECT_EQ(blob.error().code(), Code::registry_failed) << blob.error().text();
+  }
+}
+
+TEST(BrokenTransfer, ThatNeverGetsFurtherIsIncompleteAndSaysHowFarItCame) {
+  ScriptedServer server([](Connection& connection, const RecordedRequest&) {
+    connection.write(fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", kLongBlob.size(),
+                                 std::string_view(kLongBlob).substr(0, 5000)));
+    return false;
+  });
+  const auto blob = fetch_long_blob(server);
+  ASSERT_FALSE(blob);
+  EXPECT_EQ(blob.error().code(), Code::transfer_incomplete);
+  EXPECT_THAT(blob.error().text(), HasSubstr("5000 of "));
+}
+
+struct MirroredClient {
+  MirroredClient(const std::string& registry, const std::vector<std::string>& places)
+      : http(*net::make_http_client({})) {
+    std::vector<std::string> rules;
+    for (const auto& place : places) rules.push_back(registry + "=" + place);
+    RegistryOptions options;
+    options.mirrors = Mirrors::parse(rules).value();
+    options.attempts = 1;
+    client = std::make_unique<Registry>(*http, clock, random, std::move(options));
+  }
+  Result<SecretBytes> fetch(const std::string& registry) const {
+    return client->source(*Reference::parse(registry + "/a/b:1"))
+        ->fetch_blob(describe("x/y", bytes_of("content")), kLimit, {});
+  }
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<Registry> client;
+};
+
+TEST(Mirror, IsAskedFirstUnderItsOwnPrefixAndTheRegistryOnlyWhenItFails) {
+  BlobServer mirror(response(200, "content"));
+  BlobServer registry(response(200, "content"));
+  const auto host = registry.server.host();
+  ASSERT_TRUE(MirroredClient(host, {mirror.server.host() + "/cache"}).fetch(host));
+  EXPECT_TRUE(registry.server.requests().empty());
+  EXPECT_THAT(mirror.server.requests().at(0).head, HasSubstr("/v2/cache/a/b/blobs/"));
+
+  BlobServer empty(response(404, ""));
+  ASSERT_TRUE(MirroredClient(host, {empty.server.host(), "127.0.0.1:1"}).fetch(host));
+  EXPECT_EQ(registry.server.requests().size(), 1U);
+}
+
+TEST(Mirror, ThatSwapsABlobIsPassedOver) {
+  BlobServer liar(response(200, "CONTENT"));
+  BlobServer registry(response(200, "content"));
+  const auto blob = MirroredClient(registry.server.host(), {liar.server.host()}).fetch(registry.server.host());
+  ASSERT_TRUE(blob) << blob.error().text();
+  EXPECT_TRUE(blob->equals(bytes_of("content")));
+}
+
+TEST(Mirror, WhenAllFailTheRegistrysErrorCountsAndTheOthersAreNamed) {
+  BlobServer liar(response(200, "CONTENT"));
+  BlobServer registry(response(404, ""));
+  const auto blob = MirroredClient(registry.server.host(), {liar.server.host()}).fetch(registry.server.host());
+  ASSERT_FALSE(blob);
+  EXPECT_EQ(blob.error().code(), Code::image_not_found);
+  EXPECT_THAT(blob.error().text(), HasSubstr(liar.server.host()));
+}
+
+TEST(Mirror, RulesAreReadStrictly) {
+  EXPECT_TRUE(Mirrors::parse({"docker.io=mirror.example:5000", "ghcr.io=cache.example/ghcr/"}));
+  const auto reference = *Reference::parse("nginx");
+  EXPECT_EQ(Mirrors::parse({"docker.io=m.example"})->places(reference).at(0).text(), "m.example/library/nginx:latest");
+  EXPECT_TRUE(Mirrors::parse({"ghcr.io=m.example"})->places(reference).empty());
+  for (const std::string rule :
+       {"", "=", "docker.io", "docker.io=", "=m.example", "docker.io=mirror", "docker=m.example",
+        "docker.io=https://m.example", "docker.io=m.example/UPPER", "docker.io/x=m.example"}) {
+    const auto parsed = Mirrors::parse({rule});
+    ASSERT_FALSE(parsed) << rule;
+    EXPECT_EQ(parsed.error().code(), Code::config_invalid);
+  }
+}
+
 TEST(HostileRegistry, ThatIsNotThereIsUnreachable) {
   const auto host = "127.0.0.1:" + std::to_string(test_support::free_port());
   const auto answer = Client().source(host + "/a/b")->resolve({});

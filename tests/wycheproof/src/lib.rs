@@ -1,0 +1,1 @@
+// Nothing: the manifest beside this folder only pins test data.

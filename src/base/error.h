@@ -58,6 +58,7 @@ enum class Code : std::uint8_t {
   registry_unreachable,
   registry_unauthorized,
   registry_failed,
+  transfer_incomplete,
   image_not_found,
   manifest_invalid,
   media_type_unsupported,
@@ -79,6 +80,7 @@ enum class Code : std::uint8_t {
   // General
   format_invalid,
   network_failed,
+  redirect_refused,
   mqtt_failed,
   io_failed,
   state_unusable,

@@ -129,7 +129,7 @@ class CurlHttpClient final : public HttpClient {
       return std::optional<Url>();
     }
     const auto from = response.url.for_messages();
-    if (hops >= request.redirects) return fail(Code::insecure_transport, "more than {} redirects, last {}", hops, from);
+    if (hops >= request.redirects) return fail(Code::redirect_refused, "more than {} redirects, last {}", hops, from);
     auto target = response.url.resolve(*location);
     if (!target) return fail(std::move(target).error().because("redirect from " + from));
     if (response.url.is_https() && !target->is_https()) {
@@ -138,7 +138,7 @@ class CurlHttpClient final : public HttpClient {
     }
     // A stranger does not choose which of this machine's own services are called.
     if (target->is_this_machine() && !response.url.is_this_machine()) {
-      return fail(Code::insecure_transport, "{} redirects to this machine", from);
+      return fail(Code::redirect_refused, "{} redirects to this machine", from);
     }
     TRY(check_transport(*target));
     return std::optional<Url>(std::move(*target));

@@ -12,7 +12,6 @@ namespace proplet::oci {
 namespace {
 
 constexpr int kMaxRedirects = 10;
-constexpr Code kTransferIncomplete = Code::registry_failed;
 // A series of attempts that got this much further is followed by another one.
 constexpr std::size_t kWorthwhileProgress = std::size_t{1} << 20;
 
@@ -203,7 +202,7 @@ class RegistrySource final : public ImageSource {
   static Error interrupted(Error error, const std::string& what, const Descriptor& descriptor,
                            const BlobReceiver& receiver) {
     if (error.code() != Code::registry_unreachable || receiver.furthest() == 0) return error;
-    return {kTransferIncomplete,
+    return {Code::transfer_incomplete,
             fmt::format("{}: {} of {} bytes arrived: {}", what, receiver.furthest(), descriptor.size, error.message())};
   }
 

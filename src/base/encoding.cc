@@ -48,19 +48,32 @@ Result<std::size_t> prepare(std::string_view& text, bool padded) {
   return text.size() / 4 * 3 + (text.size() % 4 == 0 ? 0 : text.size() % 4 - 1);
 }
 
+Status bad_character(std::string_view text, const DecodeTable& table, std::size_t begin) {
+  while (table[static_cast<std::uint8_t>(text[begin])] != kBad) ++begin;
+  return fail(Code::format_invalid, "base64: character at offset {} is not of the alphabet", begin);
+}
+
 Status decode_into(std::string_view text, const DecodeTable& table, MutableByteView out) {
-  std::uint32_t group = 0;
+  const auto value = [&](std::size_t i) { return table[static_cast<std::uint8_t>(text[i])]; };
+  constexpr unsigned kOnlyBad = 0xc0;  // bits that no value of six bits has
   std::size_t written = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::uint8_t value = table[static_cast<std::uint8_t>(text[i])];
-    if (value == kBad) return fail(Code::format_invalid, "base64: character at offset {} is not of the alphabet", i);
-    group = group << 6 | value;
-    if (i % 4 == 3) {
-      out[written++] = static_cast<std::uint8_t>(group >> 16);
-      out[written++] = static_cast<std::uint8_t>(group >> 8);
-      out[written++] = static_cast<std::uint8_t>(group);
-      group = 0;
-    }
+  std::size_t at = 0;
+  // Whole modules pass through here, so one check serves four characters.
+  for (; at + 4 <= text.size(); at += 4) {
+    const unsigned a = value(at);
+    const unsigned b = value(at + 1);
+    const unsigned c = value(at + 2);
+    const unsigned d = value(at + 3);
+    if (((a | b | c | d) & kOnlyBad) != 0) return bad_character(text, table, at);
+    const unsigned group = a << 18 | b << 12 | c << 6 | d;
+    out[written++] = static_cast<std::uint8_t>(group >> 16);
+    out[written++] = static_cast<std::uint8_t>(group >> 8);
+    out[written++] = static_cast<std::uint8_t>(group);
+  }
+  unsigned group = 0;
+  for (; at < text.size(); ++at) {
+    if (value(at) == kBad) return bad_character(text, table, at);
+    group = group << 6 | value(at);
   }
   const std::size_t rest = text.size() % 4;
   if (rest == 2) {

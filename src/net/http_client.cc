@@ -114,7 +114,10 @@ class CurlHttpClient final : public HttpClient {
   }
 
   [[nodiscard]] Status check_transport(const Url& url) const {
-    if (url.is_https() || url.is_loopback()) return {};
+    if (options_.refuse_link_local && url.is_link_local_address()) {
+      return fail(Code::destination_refused, "{} is a link-local address", url.host());
+    }
+    if (url.is_https() || url.is_loopback() || options_.allow_plain_http) return {};
     if (options_.insecure_hosts.contains(url.host()) || options_.insecure_hosts.contains(url.host_and_port()))
       return {};
     return fail(Code::insecure_transport, "plain HTTP to {} is not allowed", url.host_and_port());

@@ -8,8 +8,9 @@
 // content codings are neither asked for nor undone. The variables https_proxy, http_proxy and no_proxy are honoured,
 // never for loopback. The process must ignore SIGPIPE (harden_process does).
 // Errors: NETWORK_FAILED (no connection, broken, timed out, TLS), SIZE_LIMIT, CANCELLED, INSECURE_TRANSPORT,
-// REDIRECT_REFUSED (too many, or to this machine), and FORMAT_INVALID for a header that cannot be sent. A response with
-// any status is a success here; callers judge it. Messages name the URL without its query, which may hold signatures.
+// REDIRECT_REFUSED (too many, or to this machine), DESTINATION_REFUSED, and FORMAT_INVALID for a header that cannot be
+// sent. A response with any status is a success here; callers judge it. Messages name the URL without its query, which
+// may hold signatures.
 #pragma once
 
 #include <chrono>
@@ -32,9 +33,11 @@
 namespace proplet::net {
 
 struct TlsOptions {
-  // PEM bundle added to nothing: when set, only these authorities are trusted; empty means the system's.
+  // PEM bundle: when set, only these authorities are trusted; empty means the system's.
   std::string ca_pem;
   bool verify = true;
+  // Trust the system's authorities as well as those of `ca_pem`.
+  bool system_roots = false;
 };
 
 struct HttpClientOptions {
@@ -45,6 +48,11 @@ struct HttpClientOptions {
   std::chrono::seconds stall_timeout{20};
   // Hosts ("host" or "host:port") for which plain HTTP is allowed, besides loopback.
   std::set<std::string> insecure_hosts;
+  // Plain HTTP is allowed for every host; https still never leads to http.
+  bool allow_plain_http = false;
+  // Link-local addresses, where clouds keep the credentials of a machine, are refused once the name is resolved (by a
+  // proxy named in the environment, if there is one: then only URLs that spell such an address).
+  bool refuse_link_local = false;
 };
 
 inline constexpr std::size_t kMaxErrorBytes = std::size_t{64} << 10;

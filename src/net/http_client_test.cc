@@ -103,6 +103,17 @@ TEST(HttpClient, EndsAnEndlessBodyAtTheLimit) {
   EXPECT_EQ(answer.error().code(), Code::size_limit);
 }
 
+TEST(HttpClient, EndsABodyThatIsAnnouncedTooLargeWithItsFirstByte) {
+  ScriptedServer server([](Connection& connection, const RecordedRequest&) {
+    connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\nx");
+    connection.wait_until_closed();
+    return false;
+  });
+  const auto answer = client()->send({.url = server.url("/"), .max_response_bytes = 1000});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::size_limit);
+}
+
 TEST(HttpClient, EndsAnEndlessHeaderSection) {
   ScriptedServer server([](Connection& connection, const RecordedRequest&) {
     connection.write("HTTP/1.1 200 OK\r\n");

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <functional>
 
+#include "net/address.h"
+
 namespace proplet::net {
 namespace {
 
@@ -27,7 +29,8 @@ struct Sink {
   HttpResponse response;
   std::size_t header_bytes = 0;
   std::size_t body_bytes = 0;
-  std::optional<Error> error{};  // of a callback; ends the transfer
+  std::optional<Error> error{};    // of a callback; ends the transfer
+  std::optional<Error> refusal{};  // of an address; another of the same host may do
 
   void take_header_line(std::string_view line) {
     if (line.starts_with("HTTP/")) {  // a new header section: after a 1xx response or a proxy's answer
@@ -56,12 +59,22 @@ struct Sink {
     return {};
   }
 
+  // What the peer says it will send; 0 when it does not say.
+  [[nodiscard]] std::uint64_t announced_bytes() const {
+    std::uint64_t bytes = 0;
+    if (const auto text = response.header("content-length")) {
+      std::from_chars(text->data(), text->data() + text->size(), bytes);
+    }
+    return bytes;
+  }
+
   Status take_body(ByteView bytes) {
     const bool success = response.status >= 200 && response.status < 300;
     const auto limit = request.on_body && !success ? kMaxErrorBytes : request.max_response_bytes;
-    if (success && body_bytes == 0 && request.on_response) TRY(request.on_response(response));
+    const bool first = body_bytes == 0;
+    if (success && first && request.on_response) TRY(request.on_response(response));
     body_bytes += bytes.size();
-    if (body_bytes > limit) {
+    if (body_bytes > limit || (first && announced_bytes() > limit)) {
       return fail(Code::size_limit, "{}: response is larger than {} bytes", response.url.for_messages(), limit);
     }
     if (success && request.on_body) return request.on_body(bytes);
@@ -85,6 +98,17 @@ std::size_t on_header(char* data, std::size_t unit, std::size_t count, void* sin
 std::size_t on_body(char* data, std::size_t unit, std::size_t count, void* sink_pointer) {
   auto& sink = *static_cast<Sink*>(sink_pointer);
   return sink.verdict(sink.take_body(bytes_of({data, unit * count})), unit * count);
+}
+
+// Between the look-up of a name and the connection: here every address is seen, whatever led to it.
+curl_socket_t open_unless_link_local(void* sink_pointer, curlsocktype /*purpose*/, curl_sockaddr* address) {
+  auto& sink = *static_cast<Sink*>(sink_pointer);
+  if (is_link_local(&address->addr, address->addrlen)) {
+    sink.refusal = Error(Code::destination_refused, sink.response.url.host() + " leads to the link-local address " +
+                                                        text_of_address(&address->addr, address->addrlen));
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 using HeaderList = std::unique_ptr<curl_slist, CurlListFree>;
@@ -154,7 +178,8 @@ void set_tls(CURL* easy, const TlsOptions& tls) {
   blob.len = tls.ca_pem.size();
   blob.flags = CURL_BLOB_NOCOPY;
   curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
-  curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);  // else the system's folder would be trusted as well
+  // libcurl would trust the system's folder as well.
+  if (!tls.system_roots) curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
 }
 
 void set_limits(CURL* easy, const Exchange& exchange) {
@@ -186,6 +211,10 @@ void set_options(CURL* easy, const Exchange& exchange, Sink& sink, curl_slist* h
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &sink);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &sink);
+  if (exchange.options.refuse_link_local) {
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_unless_link_local);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &sink);
+  }
   set_method(easy, exchange.request);
   set_tls(easy, exchange.options.tls);
   set_limits(easy, exchange);
@@ -261,6 +290,7 @@ Result<HttpResponse> perform(Channel& channel, const Exchange& exchange, const s
   TRY_ASSIGN(const auto code, run(channel.multi.get(), stop));
   if (sink.error) return fail(std::move(*sink.error));
   if (!code) return fail(Code::cancelled, "{} was stopped", what);
+  if (*code != CURLE_OK && sink.refusal) return fail(std::move(*sink.refusal));
   if (*code != CURLE_OK) {
     return fail(Code::network_failed, "{}: {}", what,
                 details.front() != '\0' ? details.data() : curl_easy_strerror(*code));

@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "net/address.h"
+
 namespace proplet::net {
 namespace {
 
@@ -246,6 +248,12 @@ bool Url::is_internal_address() const {
   if (const auto address = ipv4(host_)) return is_internal_ipv4(*address);
   const auto address = ipv6(host_);
   return address && is_internal_ipv6(*address);
+}
+
+bool Url::is_link_local_address() const {
+  if (const auto address = ipv4(host_)) return is_link_local(*address);
+  const auto address = ipv6(host_);
+  return address && is_link_local(*address);
 }
 
 std::string Url::host_and_port() const { return host_ + ":" + std::to_string(port_); }

@@ -35,6 +35,8 @@ class Url {
   [[nodiscard]] bool is_this_machine() const;
   // The host is loopback, or an address that is private, link-local, unspecified or otherwise not for the public.
   [[nodiscard]] bool is_internal_address() const;
+  // The host is a link-local address, or one of the other fixed addresses of a cloud's metadata service.
+  [[nodiscard]] bool is_link_local_address() const;
   // "host" or "host:port" as written in allow lists: lower case, IPv6 in brackets.
   [[nodiscard]] std::string host_and_port() const;
   // Scheme, host, port and path, without the query, which may hold signatures: for messages and logs.

@@ -149,6 +149,17 @@ TEST(Url, KnowsInternalAddresses) {
   }
 }
 
+TEST(Url, KnowsTheAddressesOfMetadataServices) {
+  for (const auto text : {"169.254.169.254", "169.254.0.1", "[fe80::1]", "[febf::1]", "[::ffff:169.254.169.254]",
+                          "[::169.254.169.254]", "[64:ff9b::169.254.169.254]", "100.100.100.200", "[fd00:ec2::254]"}) {
+    EXPECT_TRUE(url("http://" + std::string(text) + "/").is_link_local_address()) << text;
+  }
+  for (const auto text : {"169.253.1.1", "127.0.0.1", "10.0.0.1", "[fec0::1]", "[::1]", "[::ffff:10.0.0.1]",
+                          "[64:ff9b::8.8.8.8]", "example.com", "169.254.example.com"}) {
+    EXPECT_FALSE(url("http://" + std::string(text) + "/").is_link_local_address()) << text;
+  }
+}
+
 TEST(Url, LeavesTheQueryOutOfMessages) {
   EXPECT_EQ(url("https://s3.test/blob?X-Amz-Signature=abc").for_messages(), "https://s3.test/blob");
 }

@@ -53,6 +53,11 @@ TEST_F(TlsTest, TrustsTheGivenAuthority) {
   EXPECT_EQ(answer->status, 200);
 }
 
+TEST_F(TlsTest, TrustsTheGivenAuthorityBesidesTheSystems) {
+  EXPECT_TRUE(get({.ca_pem = pem_, .verify = true, .system_roots = true}));
+  EXPECT_EQ(get({.ca_pem = stranger_pem_, .verify = true, .system_roots = true}).error().code(), Code::network_failed);
+}
+
 TEST_F(TlsTest, TrustsNobodyElse) {
   EXPECT_EQ(get({}).error().code(), Code::network_failed);
   EXPECT_EQ(get({.ca_pem = stranger_pem_}).error().code(), Code::network_failed);

@@ -15,6 +15,8 @@ inline constexpr std::string_view kInvokeResultsTopic = "control/proplet/invoke_
 inline constexpr std::string_view kStartTopic = "control/manager/start";
 inline constexpr std::string_view kStopTopic = "control/manager/stop";
 inline constexpr std::string_view kInvokeTopic = "control/manager/invoke";
+inline constexpr std::string_view kChunkRequestTopic = "registry/proplet";
+inline constexpr std::string_view kChunkTopic = "registry/server";
 
 inline std::string base_topic(std::string_view tenant, std::string_view channel) {
   return "m/" + std::string(tenant) + "/c/" + std::string(channel);

@@ -1,8 +1,10 @@
 // proplet: the worker. Reads its settings, builds every part and connects them, runs until told to stop.
 //
 //   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
+//                             |        |          |-> HttpSource
+//                             |        |          `-> ChunkSource -> Node
 //                             |        `-> WasmtimeRuntime -> Engine, or HostRuntime -> another program
-//                             `-> Outbox -> Journal, Heartbeat, Monitoring (which observes the worker as well)
+//                             `-> Outbox -> Journal, Heartbeat, ChunkSource, Monitoring (which observes the worker)
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -52,13 +54,22 @@ struct Registries {
   std::unique_ptr<oci::Registry> registry;
 };
 
-Result<Registries> make_registries(const worker::WorkerConfig& config, const Clock& clock, Random& random) {
+// Hasty ones give up soon, for when there is another way.
+enum class Temper : std::uint8_t { patient, hasty };
+
+Result<Registries> make_registries(const worker::WorkerConfig& config, Temper temper, const Clock& clock,
+                                   Random& random) {
   net::HttpClientOptions http_options;
+  oci::RegistryOptions options;
+  if (temper == Temper::hasty) {
+    http_options.connect_timeout = std::chrono::seconds(2);
+    http_options.stall_timeout = std::chrono::seconds(10);
+    options.attempts = 2;
+  }
   http_options.insecure_hosts = as_set(config.insecure_registries);
   if (!config.registry_ca_cert.empty()) {
     TRY_ASSIGN(http_options.tls.ca_pem, read_text_file(config.registry_ca_cert, kMaxPemBytes));
   }
-  oci::RegistryOptions options;
   options.insecure_hosts = http_options.insecure_hosts;
   if (!config.registry_auth_file.empty()) {
     TRY_ASSIGN(options.credentials, oci::AuthFile::load(config.registry_auth_file));
@@ -68,6 +79,30 @@ Result<Registries> make_registries(const worker::WorkerConfig& config, const Clo
   TRY_ASSIGN(registries.http, net::make_http_client(std::move(http_options)));
   registries.registry = std::make_unique<oci::Registry>(*registries.http, clock, random, std::move(options));
   return registries;
+}
+
+// Connections for http(s):// modules, by the rules those downloads always had, without the ways to a cloud's
+// credentials.
+Result<std::unique_ptr<net::HttpClient>> make_download_client(const worker::WorkerConfig& config, Log& log) {
+  net::HttpClientOptions options;
+  options.allow_plain_http = true;
+  options.refuse_link_local = true;
+  options.tls.verify = !config.http_skip_verify;
+  options.tls.system_roots = true;
+  if (config.http_skip_verify) log.warn("the servers of http(s):// modules are not verified");
+  if (!config.http_ca_cert.empty()) {
+    TRY_ASSIGN(options.tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
+  }
+  return net::make_http_client(std::move(options));
+}
+
+module::ChunkSourceOptions chunk_options(const worker::WorkerConfig& config) {
+  constexpr std::size_t kImagesAtOnce = 4;
+  module::ChunkSourceOptions options;
+  options.max_module_bytes = config.max_module_bytes;
+  options.max_total_bytes = kImagesAtOnce * config.max_module_bytes;
+  options.max_message_bytes = config.mqtt_max_packet_bytes;
+  return options;
 }
 
 // Blobs on disk, if the operator wants that. It is a cache: without it everything works, only slower.
@@ -200,18 +235,33 @@ Status run(worker::WorkerConfig config, Log& log, StopSignals& signals, const st
   const SystemClock clock;
   SystemRandom random;
 
-  TRY_ASSIGN(const Registries registries, make_registries(config, clock, random));
+  TRY_ASSIGN(const Registries registries, make_registries(config, Temper::patient, clock, random));
+  TRY_ASSIGN(const Registries hasty_registries, make_registries(config, Temper::hasty, clock, random));
   Confidential confidential(config, clock, log);
   const module::ImageOpener opener(confidential.opener_options(config), confidential.broker());
   const auto blobs = make_blob_store(config, log);
-  const auto open_image = [&](const oci::Reference& reference) -> std::unique_ptr<oci::ImageSource> {
-    auto source = registries.registry->source(reference);
-    if (!blobs) return source;
-    return std::make_unique<module::CachedImageSource>(std::move(source), *blobs);
+  const auto open_image = [&blobs](const Registries& from) {
+    return [&blobs, &from](const oci::Reference& reference) -> std::unique_ptr<oci::ImageSource> {
+      auto source = from.registry->source(reference);
+      if (!blobs) return source;
+      return std::make_unique<module::CachedImageSource>(std::move(source), *blobs);
+    };
   };
+  TRY_ASSIGN(const auto download_client, make_download_client(config, log));
+  const module::HttpSource downloads(*download_client, clock, random, {.max_module_bytes = config.max_module_bytes});
+  const std::string base = propeller::base_topic(config.tenant_id, config.channel_id);
+  worker::Node node(base);
+  module::ChunkSource chunks(node, log, chunk_options(config));
+  if (config.oci_pull != worker::PullMode::always) node.deliver_chunks_to(chunks);
   module::Sources modules(
-      open_image, opener,
-      {.max_module_bytes = config.max_module_bytes, .pull_images = config.oci_pull != worker::PullMode::never});
+      {.registry = open_image(registries),
+       .registry_at_first = open_image(hasty_registries),
+       .has_credentials = [&](const auto& image) { return registries.registry->has_credentials(image); },
+       .opener = opener,
+       .http = downloads,
+       .chunks = chunks,
+       .log = log},
+      {.max_module_bytes = config.max_module_bytes, .pull = config.oci_pull});
 
   wasm::Engine engine({.max_concurrent_runs = static_cast<std::uint32_t>(config.max_tasks),
                        .max_module_bytes = config.max_module_bytes});
@@ -219,12 +269,11 @@ Status run(worker::WorkerConfig config, Log& log, StopSignals& signals, const st
   if (!confidential.refused()) wasm::wipe_freed_memory(true);
   TRY_ASSIGN(const auto external, make_external_runtime(config, log));
 
-  const std::string base = propeller::base_topic(config.tenant_id, config.channel_id);
-  worker::Node node(base);
   auto beat = heartbeat_options(config, confidential, base);
   const auto drain = config.drain;
   TRY_ASSIGN(auto options, session_options(config, node));
   TRY_ASSIGN(const auto session, propeller::MqttSession::make(std::move(options), node, log, random));
+  node.attach_publisher(*session);
   const auto journal = open_journal(config, log);
   propeller::Outbox outbox(*session, log, {.window = config.mqtt_in_flight}, journal.get());
   worker::Heartbeat heartbeat(*session, std::move(beat));

@@ -7,8 +7,7 @@ namespace proplet::module {
 namespace {
 
 Result<std::optional<kbs::ResourceUri>> wanted_key(const ModuleRequest& request) {
-  // A plain task has no use for a key, so a bad path does not stop it.
-  if (!request.encrypted || request.kbs_resource_path.empty()) return std::optional<kbs::ResourceUri>();
+  if (request.kbs_resource_path.empty()) return std::optional<kbs::ResourceUri>();
   auto uri = kbs::ResourceUri::parse(request.kbs_resource_path);
   if (!uri) return fail(std::move(uri).error().because("kbs_resource_path"));
   return std::optional(*std::move(uri));
@@ -18,11 +17,10 @@ Result<std::optional<kbs::ResourceUri>> wanted_key(const ModuleRequest& request)
 
 Result<Module> Sources::fetch(const ModuleRequest& request, StageObserver* observer, std::stop_token stop) {
   if (!request.file_base64.empty()) return decode_inline(request);
-  if (request.image_url.starts_with("http://") || request.image_url.starts_with("https://")) {
-    return fail(Code::unsupported, "modules are not downloaded over HTTP in this version; push {} to a registry",
-                request.image_url);
-  }
-  return pull_image(request, observer, std::move(stop));
+  if (HttpSource::is_for(request.image_url)) return download(request, observer, std::move(stop));
+  TRY_ASSIGN(const auto reference, oci::Reference::parse(request.image_url));
+  if (request.encrypted) return encrypted_image(request, reference, observer, std::move(stop));
+  return plain_image(request, reference, observer, std::move(stop));
 }
 
 Result<Module> Sources::decode_inline(const ModuleRequest& request) const {
@@ -42,16 +40,61 @@ Result<Module> Sources::decode_inline(const ModuleRequest& request) const {
   return Module{.bytes = *std::move(bytes), .digest = std::move(digest), .source = "inline", .confidential = false};
 }
 
-Result<Module> Sources::pull_image(const ModuleRequest& request, StageObserver* observer, std::stop_token stop) const {
-  if (!options_.pull_images) {
-    return fail(Code::unsupported, "{}: pulling images is switched off, and this version has no other way to them",
+Result<Module> Sources::download(const ModuleRequest& request, StageObserver* observer, std::stop_token stop) const {
+  if (request.encrypted) {
+    return fail(Code::not_encrypted,
+                "what is downloaded by a URL is in the clear; this task demands an encrypted image");
+  }
+  return parts_.http.fetch(request.image_url, observer, std::move(stop));
+}
+
+Result<Module> Sources::encrypted_image(const ModuleRequest& request, const oci::Reference& reference,
+                                        StageObserver* observer, std::stop_token stop) const {
+  if (options_.pull == PullMode::never) {
+    return fail(Code::unsupported,
+                "{}: encrypted images come straight from a registry only, and PROPLET_OCI_PULL=never forbids that",
                 request.image_url);
   }
-  TRY_ASSIGN(const auto reference, oci::Reference::parse(request.image_url));
   TRY_ASSIGN(const auto wanted, wanted_key(request));
-  const auto source = open_image_(reference);
-  const Encryption encryption = request.encrypted ? Encryption::required : Encryption::forbidden;
-  return opener_.open(*source, encryption, wanted, observer, std::move(stop));
+  const auto source = parts_.registry(reference);
+  return parts_.opener.open(*source, Encryption::required, wanted, observer, std::move(stop));
+}
+
+Result<Module> Sources::plain_image(const ModuleRequest& request, const oci::Reference& reference,
+                                    StageObserver* observer, std::stop_token stop) {
+  if (options_.pull == PullMode::always) return pull_plain(parts_.registry, reference, observer, std::move(stop));
+  if (options_.pull == PullMode::never) return receive_chunks(request, reference, observer, std::move(stop));
+
+  const std::string host = reference.api_host();
+  Error reason(Code::registry_unreachable, host + " could not be reached a moment ago");
+  if (!unreachable_.contains(host)) {
+    auto module = pull_plain(parts_.registry_at_first, reference, observer, stop);
+    if (module || !calls_for_proxy(module.error(), reference)) return module;
+    reason = std::move(module).error();
+    if (reason.code() == Code::registry_unreachable) unreachable_.add(host);
+  }
+  parts_.log.warn("registry of no use: the proxy is asked", {{"image", request.image_url}, {"reason", reason.text()}});
+  auto module = receive_chunks(request, reference, observer, std::move(stop));
+  if (module) return module;
+  return fail(std::move(module).error().caused_by(reason));
+}
+
+Result<Module> Sources::pull_plain(const oci::OpenImage& open, const oci::Reference& reference, StageObserver* observer,
+                                   std::stop_token stop) const {
+  const auto source = open(reference);
+  return parts_.opener.open(*source, Encryption::forbidden, std::nullopt, observer, std::move(stop));
+}
+
+Result<Module> Sources::receive_chunks(const ModuleRequest& request, const oci::Reference& reference,
+                                       StageObserver* observer, std::stop_token stop) const {
+  return parts_.chunks.fetch(request.image_url, reference.digest(), observer, std::move(stop));
+}
+
+// Only before anything is known of the image: what has begun straight is not finished another way.
+bool Sources::calls_for_proxy(const Error& error, const oci::Reference& reference) const {
+  if (error.stage() != Stage::resolve) return false;
+  if (error.code() == Code::registry_unreachable) return true;
+  return error.code() == Code::registry_unauthorized && !parts_.has_credentials(reference);
 }
 
 }  // namespace proplet::module

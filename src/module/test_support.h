@@ -92,6 +92,7 @@ class MemoryImage final : public oci::ImageSource {
 
   [[nodiscard]] std::string name() const override { return "registry.example/add:1"; }
   Result<oci::RawManifest> resolve(std::stop_token) override {
+    if (resolve_error) return fail(Error(*resolve_error));
     std::string text = oci::serialize(manifest);
     auto digest = oci::Digest::of(bytes_of(text));
     return oci::RawManifest{std::move(digest), std::string(oci::kOciManifestType), std::move(text)};
@@ -114,7 +115,8 @@ class MemoryImage final : public oci::ImageSource {
                          .subject = {},
                          .annotations = {}};
   std::map<std::string, Bytes> blobs;
-  std::optional<Error> error;
+  std::optional<Error> error;  // of blobs
+  std::optional<Error> resolve_error;
   bool blocks = false;
   std::atomic<int> fetches = 0;
 };

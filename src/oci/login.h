@@ -37,6 +37,10 @@ class Login {
   Login(net::HttpClient& http, const Clock& clock, Random& random, net::RetryPolicy retry, AuthFile credentials)
       : http_(http), clock_(clock), random_(random), retry_(retry), credentials_(std::move(credentials)) {}
 
+  [[nodiscard]] bool has_credentials(const Reference& reference) const {
+    return credentials_.find(reference) != nullptr;
+  }
+
   // The value of Authorization that worked last, empty when there is none or it is about to expire.
   SecretBytes known(const Purpose& purpose);
 

@@ -358,6 +358,8 @@ std::unique_ptr<ImageSource> Registry::source(const Reference& reference) {
   return first_of(std::move(sources));
 }
 
+bool Registry::has_credentials(const Reference& reference) const { return session_->has_credentials(reference); }
+
 std::unique_ptr<ImageTarget> Registry::target(const Reference& reference) {
   return std::make_unique<RegistryTarget>(*session_, reference);
 }

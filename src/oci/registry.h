@@ -46,6 +46,8 @@ class Registry {
   Registry& operator=(const Registry&) = delete;
 
   std::unique_ptr<ImageSource> source(const Reference& reference);
+  // Whether a refusal could be one of these credentials.
+  [[nodiscard]] bool has_credentials(const Reference& reference) const;
   // Pushing needs a tag, or for an image without a name a digest that push_tagged will check.
   std::unique_ptr<ImageTarget> target(const Reference& reference);
 

@@ -28,6 +28,8 @@ class Registry::Session {
  public:
   Session(net::HttpClient& http, const Clock& clock, Random& random, RegistryOptions options);
 
+  [[nodiscard]] bool has_credentials(const Reference& reference) const { return login_.has_credentials(reference); }
+
   // Where the API of the reference's registry is. REFERENCE_INVALID when its host is none.
   [[nodiscard]] Result<Purpose> purpose(const Reference& reference, Access access) const;
 

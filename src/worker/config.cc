@@ -286,7 +286,10 @@ constexpr auto kSettings = std::to_array<Setting>({
 
     {{"PROPLET_MAX_MODULE_BYTES", "104857600", "Largest module.", false},
      integer<&C::max_module_bytes, 1, std::uint64_t{1} << 32>},
-    {{"PROPLET_OCI_PULL", "auto", "auto or always: images come straight from their registry; never: they are refused.",
+    {{"PROPLET_OCI_PULL", "auto",
+      "auto: images come straight from their registry, or plain ones in chunks from the proxy when it cannot be "
+      "reached; "
+      "always: straight only; never: from the proxy only, which means no encrypted ones.",
       false},
      oci_pull},
     {{"PROPLET_INSECURE_REGISTRIES", "", "Comma-separated host[:port] that may be spoken to over plain HTTP.", false},
@@ -295,8 +298,11 @@ constexpr auto kSettings = std::to_array<Setting>({
      text<&C::registry_auth_file>},
     {{"PROPLET_REGISTRY_CA_CERT", "", "PEM file of the CA that registries are verified with.", false},
      text<&C::registry_ca_cert>},
-    {{"PROPLET_HTTP_TLS_CA_CERT", "", "Accepted; no effect in this version.", false}, text<&C::http_ca_cert>},
-    {{"PROPLET_HTTP_TLS_INSECURE_SKIP_VERIFY", "false", "Accepted; no effect in this version.", false},
+    {{"PROPLET_HTTP_TLS_CA_CERT", "",
+      "PEM file of a CA that servers of http(s):// modules may have, besides the system's.", false},
+     text<&C::http_ca_cert>},
+    {{"PROPLET_HTTP_TLS_INSECURE_SKIP_VERIFY", "false",
+      "Do not verify the certificates of servers of http(s):// modules; for tests.", false},
      flag<&C::http_skip_verify>},
     {{"PROPLET_LAYER_STORE_PATH", "",
       "Folder of the worker's own for blobs as registries serve them, ciphertext of encrypted images; empty: none is "

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/secret_bytes.h"
+#include "module/pull_mode.h"
 
 namespace proplet::worker {
 
@@ -31,7 +32,7 @@ struct SettingInfo {
 // All settings, in the order of the documentation.
 std::span<const SettingInfo> settings();
 
-enum class PullMode : std::uint8_t { automatic, always, never };
+using module::PullMode;
 
 struct WorkerConfig {
   // Identity

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "propeller/chunk_message.h"
 #include "propeller/topics.h"
 
 namespace proplet::worker {
@@ -25,7 +26,9 @@ Error end_of_predecessor(const JournalEntry& promise) {
 Node::Node(std::string base_topic) : base_topic_(std::move(base_topic)) {}
 
 std::vector<std::string> Node::subscriptions() const {
-  return {topic(propeller::kStartTopic), topic(propeller::kStopTopic), topic(propeller::kInvokeTopic)};
+  std::vector topics{topic(propeller::kStartTopic), topic(propeller::kStopTopic), topic(propeller::kInvokeTopic)};
+  if (chunks_ != nullptr) topics.push_back(topic(propeller::kChunkTopic));
+  return topics;
 }
 
 void Node::attach(Worker& worker, propeller::Outbox& outbox, Heartbeat& heartbeat) {
@@ -38,6 +41,7 @@ void Node::connected() {
   heartbeat_->connected();
   outbox_->connected();
   if (observer_ != nullptr) observer_->connected();
+  if (chunks_ != nullptr) chunks_->connected();
 }
 
 void Node::disconnected() {
@@ -52,6 +56,7 @@ void Node::message(std::string_view topic, ByteView payload) {
   if (topic == propeller::kStartTopic) return worker_->start(payload);
   if (topic == propeller::kStopTopic) return worker_->stop(payload);
   if (topic == propeller::kInvokeTopic) return worker_->invoke(payload);
+  if (topic == propeller::kChunkTopic && chunks_ != nullptr) chunks_->chunk(payload);
 }
 
 void Node::acknowledged(std::uint64_t ticket) { outbox_->acknowledged(ticket); }
@@ -88,6 +93,13 @@ void Node::result(const propeller::ResultMessage& message) {
 
 void Node::invoke_result(const propeller::InvokeResultMessage& message) {
   outbox_->add(topic(propeller::kInvokeResultsTopic), propeller::encode(message), message.task_id);
+}
+
+// Not through the outbox: whoever waits asks again.
+Status Node::request_chunks(std::string_view app_name) {
+  if (publisher_ == nullptr) return fail(Code::mqtt_failed, "not connected");
+  TRY(publisher_->publish(topic(propeller::kChunkRequestTopic), propeller::encode_chunk_request(app_name)));
+  return {};
 }
 
 std::string Node::topic(std::string_view name) const { return base_topic_ + "/" + std::string(name); }

@@ -12,3 +12,4 @@ export PROPLET_BIN=$build/bin PROPLET_GUESTS=$build/tests/guests
 "$build/bin/layer_bench"
 "$build/bin/plain_bench" "$PROPLET_GUESTS/math_reactor.wasm"
 /usr/bin/python3 bench/task_bench.py
+/usr/bin/python3 bench/chunk_bench.py

@@ -19,7 +19,7 @@ readonly -A packages=(
           nodejs npm python3-pip unzip python3 python3-pytest python3-paho-mqtt python3-cryptography"
   [checks]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev python3"
   [soak]="mosquitto-clients python3-pytest"
-  [bench]="mosquitto docker-registry wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-paho-mqtt"
+  [bench]="mosquitto mosquitto-clients docker-registry wabt clang lld wasi-libc libclang-rt-14-dev-wasm32 python3 python3-paho-mqtt"
 )
 
 check_rust() {

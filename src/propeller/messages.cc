@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/encoding.h"
 #include "base/json.h"
 
 namespace proplet::propeller {
@@ -214,6 +215,18 @@ json::value text_or_null(const std::optional<std::string>& text) {
   return json::value(utf8(*text));
 }
 
+json::object federated_results(const ResultMessage& message, const FederatedResult& federated) {
+  json::object object;
+  object["task_id"] = message.task_id;
+  object["round_id"] = federated.round_id;
+  object["proplet_id"] = message.proplet_id;
+  object["num_samples"] = federated.num_samples;
+  object["update_b64"] = base64_encode(bytes_of(message.results));
+  object["format"] = federated.format;
+  object["metrics"] = json::object();
+  return object;
+}
+
 json::array array_of(const std::vector<std::string>& texts) {
   json::array array;
   for (const std::string& text : texts) array.emplace_back(text);
@@ -355,8 +368,12 @@ std::string encode(const Heartbeat& heartbeat) {
 std::string encode(const ResultMessage& message) {
   json::object object;
   object["task_id"] = message.task_id;
-  object["proplet_id"] = message.proplet_id;
-  object["results"] = utf8(message.results);
+  if (message.federated) {
+    object["results"] = federated_results(message, *message.federated);
+  } else {
+    object["proplet_id"] = message.proplet_id;
+    object["results"] = utf8(message.results);
+  }
   object["error"] = text_or_null(message.error);
   if (message.timing) {
     json::object stages;

@@ -111,6 +111,13 @@ struct Heartbeat {
 };
 std::string encode(const Heartbeat& heartbeat);
 
+// What the answer to a task of a federated round says besides its output.
+struct FederatedResult {
+  std::string round_id;
+  std::uint64_t num_samples = 1;
+  std::string format = "f32-delta";
+};
+
 // The answer to a start command.
 struct ResultMessage {
   struct Timing {
@@ -122,10 +129,12 @@ struct ResultMessage {
   std::string proplet_id;
   std::string results;
   std::optional<std::string> error;
-  std::optional<Timing> timing;  // written only for tasks that ask: Managers expect exactly four members
+  std::optional<FederatedResult> federated{};  // `results` is then written inside an object, as base64
+  std::optional<Timing> timing;                // written only for tasks that ask: Managers expect exactly four members
   bool confidential = false;     // of an encrypted task, so never to be written to a file; not encoded
 };
-// Members in the order task_id, proplet_id, results, error; bytes that are not UTF-8 are replaced.
+// Members in the order task_id, proplet_id, results, error; bytes that are not UTF-8 are replaced. That of a federated
+// round has an object as results, which has the proplet_id in it.
 std::string encode(const ResultMessage& message);
 // For those who wait for results. MESSAGE_INVALID. Results that are no string are given as their JSON text.
 Result<ResultMessage> parse_result(ByteView payload, std::size_t limit = kMaxMessageBytes);

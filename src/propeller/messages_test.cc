@@ -306,5 +306,17 @@ TEST(BrokerAddress, RefusesWhatNamesNoPlace) {
   }
 }
 
+// Propeller protocol 2.8.
+TEST(ResultMessage, OfAFederatedRoundAreAnObjectThatNamesTheWorker) {
+  ResultMessage message;
+  message.task_id = "t";
+  message.proplet_id = "w";
+  message.results = "4\xff";
+  message.federated = FederatedResult{.round_id = "r1", .num_samples = 3};
+  EXPECT_EQ(encode(message),
+            R"({"task_id":"t","results":{"task_id":"t","round_id":"r1","proplet_id":"w","num_samples":3,)"
+            R"("update_b64":"NP8=","format":"f32-delta","metrics":{}},"error":null})");
+}
+
 }  // namespace
 }  // namespace proplet::propeller

@@ -29,6 +29,7 @@ struct Directory {
 struct Limits {
   std::uint64_t memory_bytes = std::uint64_t{256} << 20;  // linear memory of the guest
   std::optional<std::chrono::milliseconds> time;          // wall clock for the run, not for fetching; none: unlimited
+  std::optional<std::uint64_t> fuel;                      // about one unit an instruction; none: not counted
   std::size_t output_bytes = std::size_t{1} << 20;        // captured from each of stdout and stderr
 };
 

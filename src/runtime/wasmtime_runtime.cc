@@ -22,9 +22,17 @@ wasm::RunSpec environment_of(const RunRequest& request) {
   }
   spec.memory_bytes = request.limits.memory_bytes;
   spec.time = request.limits.time;
+  spec.fuel = request.limits.fuel;
   spec.output_bytes = request.limits.output_bytes;
   spec.gauge = request.gauge;
   return spec;
+}
+
+// On demand: such runs are rare, and a second pool would take as much address space as the first.
+wasm::EngineSettings counting(wasm::EngineSettings settings) {
+  settings.counts_fuel = true;
+  settings.pooling = false;
+  return settings;
 }
 
 // A command gets its arguments as argv, any other function as values.
@@ -59,20 +67,25 @@ Outcome outcome_of(wasm::RunResult result, bool command) {
 }  // namespace
 
 WasmtimeRuntime::WasmtimeRuntime(wasm::Engine& engine, wasm::CacheLimits cache_limits)
-    : engine_(engine), cache_(engine, cache_limits) {}
+    : engine_(engine),
+      cache_(engine, cache_limits),
+      counting_engine_(counting(engine.settings())),
+      counting_cache_(counting_engine_, cache_limits) {}
 
 Result<Outcome> WasmtimeRuntime::run(module::Module module, const RunRequest& request, StageObserver* observer,
                                      std::stop_token stop) {
+  wasm::Engine& engine = request.limits.fuel ? counting_engine_ : engine_;
+  wasm::ModuleCache& cache = request.limits.fuel ? counting_cache_ : cache_;
   StageTimer compile_timer(Stage::compile, observer);
   const auto key = cache_key(module);
-  auto compiled = cache_.get(std::move(module.bytes), key, stop);
+  auto compiled = cache.get(std::move(module.bytes), key, stop);
   if (!compiled) return fail(std::move(compiled.error()).at(Stage::compile));
   compile_timer.stop();
 
   const StageTimer run_timer(Stage::run, observer);
   auto spec = spec_for(**compiled, request);
   if (!spec) return fail(std::move(spec.error()).at(Stage::run));
-  auto result = wasm::run(engine_, **compiled, *spec, std::move(stop));
+  auto result = wasm::run(engine, **compiled, *spec, std::move(stop));
   if (!result) return fail(std::move(result.error()).at(Stage::run));
   return outcome_of(std::move(*result), spec->function == kCommand);
 }

@@ -4,6 +4,9 @@
 // embedded runtime for core modules). A command, that is a module whose `_start` is called, gets the arguments as
 // argv[1..] and its stdout becomes the result. Compiled modules are kept in memory, but those of confidential modules
 // are freed after the run; plaintext is wiped after compilation. Thread-safe.
+//
+// Runs with fuel have an engine and a cache of their own, which are set up when the first such run comes: counting
+// costs time in every instruction, and nobody else shall pay for it.
 #pragma once
 
 #include "runtime/runtime.h"
@@ -24,6 +27,8 @@ class WasmtimeRuntime final : public Runtime {
  private:
   wasm::Engine& engine_;
   wasm::ModuleCache cache_;
+  wasm::Engine counting_engine_;
+  wasm::ModuleCache counting_cache_;
 };
 
 }  // namespace proplet::runtime

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -99,6 +100,31 @@ TEST_F(WasmtimeRuntimeTest, AppliesTheLimits) {
   request = call("_start", {"1"});
   request.limits.output_bytes = 100;
   EXPECT_LT(run("flood", request)->result.size(), 200U);
+}
+
+TEST_F(WasmtimeRuntimeTest, CountsFuelForTheRunThatHasSomeAndForNoOther) {
+  RunRequest request = call("_start");
+  request.limits.fuel = 100000;
+  const auto spent = run("spin", request);
+  ASSERT_FALSE(spent);
+  EXPECT_THAT(spent.error().text(), HasSubstr("GUEST_TRAP: out of fuel"));
+
+  RunRequest fib = call("fib", {"20"});
+  EXPECT_EQ(run("math_reactor", fib)->result, "6765");
+  fib.limits.fuel = 100;
+  EXPECT_THAT(run("math_reactor", fib).error().text(), HasSubstr("GUEST_TRAP: out of fuel"));
+  fib.limits.fuel = std::uint64_t{1} << 40;
+  EXPECT_EQ(run("math_reactor", fib)->result, "6765");
+  fib.limits.fuel = 0;
+  EXPECT_THAT(run("math_reactor", fib).error().text(), HasSubstr("GUEST_TRAP: out of fuel"));
+}
+
+// The other limits hold beside it.
+TEST_F(WasmtimeRuntimeTest, EndsARunWithFuelInTime) {
+  RunRequest request = call("_start");
+  request.limits.fuel = std::numeric_limits<std::uint64_t>::max();
+  request.limits.time = std::chrono::milliseconds(50);
+  EXPECT_EQ(run("spin", request).error().code(), Code::task_timeout);
 }
 
 TEST_F(WasmtimeRuntimeTest, TimesItsStages) {

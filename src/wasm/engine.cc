@@ -33,11 +33,12 @@ constexpr std::uint64_t kGuard = std::uint64_t{32} << 20;
 // Frames of the guest and of host functions it calls; the thread's stack must be larger (kGuestStackBytes).
 constexpr std::size_t kMaxWasmStack = std::size_t{1} << 20;
 
-ConfigHandle base_config() {
+ConfigHandle base_config(bool counts_fuel) {
   ConfigHandle config(wasm_config_new());
   wasmtime_config_strategy_set(config.get(), WASMTIME_STRATEGY_CRANELIFT);
   wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
   wasmtime_config_epoch_interruption_set(config.get(), true);
+  wasmtime_config_consume_fuel_set(config.get(), counts_fuel);
   wasmtime_config_max_wasm_stack_set(config.get(), kMaxWasmStack);
   // Traces use frame pointers; registering unwind tables gets slow with many modules.
   wasmtime_config_native_unwind_info_set(config.get(), false);
@@ -95,9 +96,10 @@ Result<EngineHandle> new_engine(ConfigHandle config) {
   return fail(Code::internal, "WebAssembly cannot be set up on this machine: {}", text_of(*reason));
 }
 
-std::optional<EngineHandle> new_pooling_engine(std::uint32_t slots) {
+std::optional<EngineHandle> new_pooling_engine(const EngineSettings& settings) {
+  const std::uint32_t slots = settings.max_concurrent_runs;
   if (kSanitized || !address_space_has(slots * (kReservation + 2 * kGuard))) return std::nullopt;
-  ConfigHandle config = base_config();
+  ConfigHandle config = base_config(settings.counts_fuel);
   add_pool(config.get(), slots);
   auto engine = new_engine(std::move(config));
   if (!engine) return std::nullopt;  // on-demand allocation follows; Engine::allocation() tells
@@ -107,10 +109,10 @@ std::optional<EngineHandle> new_pooling_engine(std::uint32_t slots) {
 Result<std::unique_ptr<Engine::Core>> new_core(const EngineSettings& settings) {
   auto allocation = Allocation::pooled;
   std::optional<EngineHandle> engine;
-  if (settings.pooling) engine = new_pooling_engine(settings.max_concurrent_runs);
+  if (settings.pooling) engine = new_pooling_engine(settings);
   if (!engine) {
     allocation = Allocation::on_demand;
-    TRY_ASSIGN(engine, new_engine(base_config()));
+    TRY_ASSIGN(engine, new_engine(base_config(settings.counts_fuel)));
   }
   TRY_ASSIGN(LinkerHandle linker, new_wasi_linker(engine->get()));
   auto core = std::make_unique<Engine::Core>(std::move(*engine), std::move(linker), allocation);
@@ -146,6 +148,8 @@ Result<Allocation> Engine::allocation() {
   TRY_ASSIGN(const Core* ready, core());
   return ready->allocation;
 }
+
+std::string_view engine_version() { return "wasmtime " WASMTIME_VERSION; }
 
 void wipe_freed_memory(bool enabled) { wtx_wipe_on_free(enabled); }
 

@@ -1,4 +1,4 @@
-// The Engine compiles and runs WebAssembly; there is one in a process.
+// The Engine compiles and runs WebAssembly. A process has one, and a second one if guests are given fuel.
 //
 // Wasmtime itself is set up at the first use, so that an idle worker does not pay for it. From then on the engine has
 // a pool of address space for guests (or allocates on demand where the system cannot map the pool) and a linker with
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -17,6 +18,8 @@ struct EngineSettings {
   bool pooling = true;                      // false: always allocate on demand
   std::uint32_t max_concurrent_runs = 256;  // slots of the pool
   std::size_t max_module_bytes = std::size_t{64} << 20;
+  // Guests count what they execute (RunSpec::fuel). It slows them down, so that it takes an engine of its own.
+  bool counts_fuel = false;
 };
 
 enum class Allocation : std::uint8_t {
@@ -45,6 +48,9 @@ class Engine {
   EngineSettings settings_;
   std::unique_ptr<State> state_;
 };
+
+// "wasmtime 48.0.8"
+std::string_view engine_version();
 
 // Has Wasmtime's heap (compiler temporaries above all) wiped whenever a block is freed or moved. For the whole
 // process; to be turned on before the first confidential module is compiled, and then left on.

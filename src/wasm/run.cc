@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "wasm/core.h"
 #include "wasm/guest_thread.h"
@@ -102,8 +103,12 @@ class GuestUsage final : public UsageSource {
 // One store with one instance, used up by one call.
 class Execution {
  public:
-  Execution(Engine::Core& core, const Module& module, const RunSpec& spec, std::stop_token stop)
-      : core_(core), module_(module), spec_(spec), state_(core.ticker, std::move(stop), spec.time, spec.output_bytes) {
+  Execution(Engine::Core& core, bool counts_fuel, const Module& module, const RunSpec& spec, std::stop_token stop)
+      : core_(core),
+        counts_fuel_(counts_fuel),
+        module_(module),
+        spec_(spec),
+        state_(core.ticker, std::move(stop), spec.time, spec.output_bytes) {
     state_.limits.limit_bytes = spec.memory_bytes;
     state_.limits.instances = 1;
     state_.limits.memories = 1;
@@ -133,6 +138,7 @@ class Execution {
     wtx_store_limits(store_.get(), &state_.limits);
     const ErrorHandle error(wasmtime_context_set_wasi(context_, wasi.release()));
     if (error) return fail(Code::internal, "cannot set up WASI: {}", text_of(*error));
+    TRY(give_fuel());
     // Also counts for the start function, which runs during instantiation.
     wasmtime_context_set_epoch_deadline(context_, 1);
     wasmtime_store_epoch_deadline_callback(store_.get(), at_tick, &state_, nullptr);
@@ -146,6 +152,14 @@ class Execution {
     auto status = execute();
     state_.publish_memory();
     return status;
+  }
+
+  Status give_fuel() {
+    if (!counts_fuel_) return {};
+    const std::uint64_t fuel = spec_.fuel.value_or(std::numeric_limits<std::uint64_t>::max());
+    const ErrorHandle error(wasmtime_context_set_fuel(context_, fuel));
+    if (error) return fail(Code::internal, "cannot give the guest fuel: {}", text_of(*error));
+    return {};
   }
 
   Status execute() {
@@ -193,6 +207,7 @@ class Execution {
   }
 
   Engine::Core& core_;
+  bool counts_fuel_;
   const Module& module_;
   const RunSpec& spec_;
   RunState state_;
@@ -206,9 +221,12 @@ class Execution {
 
 Result<RunResult> run(Engine& engine, const Module& module, const RunSpec& spec, std::stop_token stop) {
   TRY(check_call(module, spec));
+  const bool counts_fuel = engine.settings().counts_fuel;
+  if (spec.fuel && !counts_fuel) return fail(Code::internal, "this engine does not count fuel");
   TRY_ASSIGN(Engine::Core * core, engine.core());
   Result<RunResult> result = fail(Code::internal, "the guest did not run");
-  TRY(with_stack(kGuestStackBytes, [&] { result = Execution(*core, module, spec, std::move(stop)).run(); }));
+  TRY(with_stack(kGuestStackBytes,
+                 [&] { result = Execution(*core, counts_fuel, module, spec, std::move(stop)).run(); }));
   return result;
 }
 

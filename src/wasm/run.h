@@ -39,6 +39,8 @@ struct RunSpec {
   std::vector<Preopen> preopens;
   std::uint64_t memory_bytes = std::uint64_t{256} << 20;  // sum of all linear memories and tables
   std::optional<std::chrono::milliseconds> time;
+  // Roughly one unit an instruction, set-up included; for engines that count it, where none means without end.
+  std::optional<std::uint64_t> fuel;
   std::size_t output_bytes = std::size_t{1} << 20;  // kept of stdout, and of stderr
   RunGauge* gauge = nullptr;                        // tells CPU time and memory of the guest while it runs
 };
@@ -56,7 +58,8 @@ struct RunResult {
 };
 
 // Fails with TASK_STOPPED, TASK_TIMEOUT, MEMORY_LIMIT, GUEST_EXIT (code and end of stderr), GUEST_TRAP (trap and
-// innermost functions), EXPORT_NOT_FOUND, ARGUMENT_MISMATCH, CONFIG_INVALID (a directory that cannot be opened).
+// innermost functions; "out of fuel" is one), EXPORT_NOT_FOUND, ARGUMENT_MISMATCH, CONFIG_INVALID (a directory that
+// cannot be opened).
 Result<RunResult> run(Engine& engine, const Module& module, const RunSpec& spec, std::stop_token stop);
 
 }  // namespace proplet::wasm

@@ -15,6 +15,7 @@
 #include "net/url.h"
 #include "propeller/session.h"
 #include "runtime/external_arguments.h"
+#include "worker/federated_round.h"
 
 namespace proplet::worker {
 namespace {
@@ -150,6 +151,20 @@ void external_allowed_args(WorkerConfig& config, const Input& input) {
 
 void sandbox(WorkerConfig& config, const Input& input) { config.sandbox = !is_falsy(input.value); }
 
+void directories(WorkerConfig& config, const Input& input) {
+  auto parsed = parse_directories(input.value);
+  if (!parsed) return input.reject(parsed.error().message());
+  config.dirs = *std::move(parsed);
+}
+
+// Paths are appended to it, so that it ends in none and has no query.
+template <auto Member>
+void base_url(WorkerConfig& config, const Input& input) {
+  if (input.value.empty()) return;
+  if (const auto url = parse_base_url(input.value); !url) return input.reject(url.error().message());
+  config.*Member = input.value;
+}
+
 void layer_store(WorkerConfig& config, const Input& input) { config.layer_store_path = input.value; }
 
 void otel_url(WorkerConfig& config, const Input& input) {
@@ -272,8 +287,11 @@ constexpr auto kSettings = std::to_array<Setting>({
       "tasks; empty: memory only.",
       false},
      text<&C::state_path>},
-    {{"PROPLET_DIRS", "", "Colon-separated directories that every guest gets under the same path.", false},
-     list<&C::dirs, ':', false>},
+    {{"PROPLET_DIRS", "",
+      "Colon-separated directories that every guest gets under the same path; PATH:ro is read-only, PATH:private a "
+      "fresh empty folder below PATH for each task. Relative folders of these names are written ./ro and ./private.",
+      false},
+     directories},
     {{"PROPLET_EXTERNAL_WASM_RUNTIME", "",
       "Program that plain tasks run in, such as wasmtime: a path, or a name looked up in PATH; see "
       "docs/external-runtimes.md.",
@@ -341,6 +359,15 @@ constexpr auto kSettings = std::to_array<Setting>({
     {{"PROPLET_KEY_FILE_IN_TEE", "false", "Use that file even in a TEE, whose point it defeats.", false},
      flag<&C::key_file_in_tee>},
 
+    {{"MODEL_REGISTRY_URL", "", "Where the models of federated rounds come from, if the task does not say.", false},
+     base_url<&C::model_registry_url>},
+    {{"DATA_STORE_URL", "",
+      "Where every task's data set comes from, if the task does not say: GET DATA_STORE_URL/datasets/PROPLET_ID.",
+      false},
+     base_url<&C::data_store_url>},
+    {{"MANAGER_COORDINATOR_URL", "", "Where the updates of federated rounds go, if the task does not say.", false},
+     base_url<&C::coordinator_url>},
+
     {{"PROPLET_HAL_ENABLED", "true", "Accepted; no effect in this version.", false}, unused},
     {{"PROPLET_HTTP_ENABLED", "false", "Accepted; no effect in this version.", false}, unused},
     {{"PROPLET_HTTP_PROXY_PORT", "8222", "Accepted; no effect in this version.", false}, unused},
@@ -359,7 +386,9 @@ constexpr std::array<std::string_view, 4> kIds = {"PROPLET_TENANT_ID", "PROPLET_
                                                   "PROPLET_API_KEY"};
 
 // "tenant_id"
-std::string key_of(std::string_view name) { return lower(name.substr(kPrefix.size())); }
+std::string key_of(std::string_view name) {
+  return lower(name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name);
+}
 
 std::string_view value_or_empty(const Environment& values, std::string_view name) {
   const auto found = values.find(name);
@@ -429,6 +458,26 @@ Environment read_config_file(const Environment& environment, LoadedConfig& loade
   return values;
 }
 
+// Sets what was given, and notes what counts in the end and where it is from.
+void apply(const Setting& setting, const std::string* given, std::string origin, LoadedConfig& loaded) {
+  const std::string_view name = setting.info.name;
+  const std::size_t warnings = loaded.warnings.size();
+  if (given != nullptr) setting.set(loaded.config, {name, *given, loaded});
+  std::string value(setting.info.default_value);
+  const bool is_flag = value == "true" || value == "false";
+  if (given == nullptr || loaded.warnings.size() > warnings) {
+    origin = "default";
+  } else if (!given->empty()) {
+    value = *given;
+  } else if (is_flag) {
+    value = setting.set == collect_system_info ? "true" : "false";
+  } else {
+    origin = "default";
+  }
+  loaded.origins.emplace(name, std::move(origin));
+  if (!setting.info.secret) loaded.values.emplace(name, std::move(value));
+}
+
 void check_ids(const Environment& environment, const Environment& file, LoadedConfig& loaded) {
   std::string missing;
   for (const std::string_view id : kIds) {
@@ -461,6 +510,15 @@ Environment process_environment() {
   return environment;
 }
 
+std::vector<std::string> unknown_settings(const Environment& environment) {
+  std::vector<std::string> unknown;
+  for (auto entry = environment.lower_bound(kPrefix); entry != environment.end(); ++entry) {
+    if (!entry->first.starts_with(kPrefix)) break;
+    if (std::ranges::find(kInfos, entry->first, &SettingInfo::name) == kInfos.end()) unknown.push_back(entry->first);
+  }
+  return unknown;
+}
+
 LoadedConfig load_config(const Environment& environment) {
   LoadedConfig loaded;
   Environment file = read_config_file(environment, loaded);
@@ -468,15 +526,13 @@ LoadedConfig load_config(const Environment& environment) {
     const std::string_view name = setting.info.name;
     const auto in_environment = environment.find(name);
     const auto in_file = file.find(name);
-    std::string origin = "default";
     if (in_environment != environment.end() && (!in_environment->second.empty() || in_file == file.end())) {
-      setting.set(loaded.config, {name, in_environment->second, loaded});
-      origin = "environment";
+      apply(setting, &in_environment->second, "environment", loaded);
     } else if (in_file != file.end()) {
-      setting.set(loaded.config, {name, in_file->second, loaded});
-      origin = "file";
+      apply(setting, &in_file->second, "file", loaded);
+    } else {
+      apply(setting, nullptr, "default", loaded);
     }
-    loaded.origins.emplace(name, std::move(origin));
   }
   check_ids(environment, file, loaded);
   for (auto& [name, value] : file) wipe(value);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/secret_bytes.h"
 #include "module/pull_mode.h"
+#include "worker/directories.h"
 
 namespace proplet::worker {
 
@@ -72,7 +73,7 @@ struct WorkerConfig {
   // Guests
   std::string external_runtime;
   std::vector<std::string> external_allowed_args;
-  std::vector<std::string> dirs;
+  std::vector<SharedDirectory> dirs;
   std::size_t max_tasks = 64;
   std::size_t max_queue = 1024;
   std::chrono::seconds task_timeout{0};  // 0: none
@@ -108,6 +109,11 @@ struct WorkerConfig {
   std::string kbs_ca_cert;
   std::string key_file;
   bool key_file_in_tee = false;
+
+  // Federated rounds: for tasks that name none of their own
+  std::string model_registry_url;
+  std::string data_store_url;
+  std::string coordinator_url;
 };
 
 using Environment = std::map<std::string, std::string, std::less<>>;
@@ -120,8 +126,12 @@ struct LoadedConfig {
   std::vector<std::string> problems;  // not empty: the worker must not start
   std::vector<std::string> warnings;
   std::map<std::string, std::string> origins;  // setting name -> "environment", "file" or "default"
+  std::map<std::string, std::string> values;   // setting name -> the text that counts; none of secret settings
 };
 
 LoadedConfig load_config(const Environment& environment);
+
+// Variables of the environment that look like settings and are none: misspelt, probably.
+std::vector<std::string> unknown_settings(const Environment& environment);
 
 }  // namespace proplet::worker

@@ -42,7 +42,7 @@ class ConfigFile : public testing::Test {
 };
 
 TEST(Config, HasTheDefaultsOfTheProtocol) {
-  const auto [config, problems, warnings, origins] = load_config(complete());
+  const auto [config, problems, warnings, origins, values] = load_config(complete());
   EXPECT_THAT(problems, IsEmpty());
   EXPECT_THAT(warnings, IsEmpty());
   EXPECT_EQ(config.tenant_id, "tenant");
@@ -96,9 +96,54 @@ TEST(Config, FlagsAreTrueForFourWordsOnly) {
 
 TEST(Config, ListsAreSplitAndTrimmed) {
   EXPECT_THAT(load_with("PROPLET_TAGS", " gpu, lab ,,").config.tags, ElementsAre("gpu", "lab"));
-  EXPECT_THAT(load_with("PROPLET_DIRS", "/a::/b c:").config.dirs, ElementsAre("/a", "/b c"));
+  EXPECT_THAT(load_with("PROPLET_DIRS", "/a::/b c:").config.dirs,
+              ElementsAre(SharedDirectory{"/a"}, SharedDirectory{"/b c"}));
   EXPECT_THAT(load_with("PROPLET_INSECURE_REGISTRIES", "r:5000,s").config.insecure_registries,
               ElementsAre("r:5000", "s"));
+}
+
+TEST(Config, AddressesOfFederatedRoundsAreChecked) {
+  EXPECT_EQ(load_with("MODEL_REGISTRY_URL", "http://models:81/v1/").config.model_registry_url, "http://models:81/v1/");
+  EXPECT_EQ(load_with("DATA_STORE_URL", "https://data").config.data_store_url, "https://data");
+  EXPECT_EQ(load_with("MANAGER_COORDINATOR_URL", "").config.coordinator_url, "");
+  for (const char* bad : {"models:81", "ftp://models", "http://models/?x=", "http://user@models"}) {
+    EXPECT_THAT(load_with("MANAGER_COORDINATOR_URL", bad).problems, ElementsAre(HasSubstr("MANAGER_COORDINATOR_URL")))
+        << bad;
+  }
+}
+
+TEST(Config, DirectoriesThatCouldBeMeantInTwoWaysAreAProblem) {
+  EXPECT_THAT(load_with("PROPLET_DIRS", "ro:/a").problems,
+              ElementsAre(HasSubstr("PROPLET_DIRS: 'ro' follows no path")));
+}
+
+TEST(Config, TellsWhatCountsAndWhereItIsFrom) {
+  struct Case {
+    const char* name;
+    const char* given;
+    const char* value;
+    const char* origin;
+  };
+  const Case cases[] = {
+      {"PROPLET_MQTT_QOS", "1", "1", "environment"},
+      {"PROPLET_MQTT_KEEP_ALIVE", "10s", "30", "default"},
+      {"PROPLET_MQTT_ADDRESS", "", "tcp://localhost:1883", "default"},
+      {"PROPLET_METRICS_ENABLED", "", "false", "environment"},
+      {"PROPLET_COLLECT_SYSTEM_INFO", "", "true", "environment"},
+      {"PROPLET_TAGS", "a,b", "a,b", "environment"},
+  };
+  for (const auto& [name, given, value, origin] : cases) {
+    const auto loaded = load_with(name, given);
+    EXPECT_EQ(loaded.values.at(name), value) << name;
+    EXPECT_EQ(loaded.origins.at(name), origin) << name;
+  }
+  EXPECT_FALSE(load_with("PROPLET_API_KEY", "secret").values.contains("PROPLET_API_KEY"));
+}
+
+TEST(Config, NamesVariablesThatAreNoSetting) {
+  const Environment environment = {
+      {"PROPLET_TGAS", "x"}, {"PROPLET_TAGS", "x"}, {"PROPLETS", "x"}, {"HOME", "x"}, {"PROPLET_", ""}};
+  EXPECT_THAT(unknown_settings(environment), ElementsAre("PROPLET_", "PROPLET_TGAS"));
 }
 
 TEST(Config, TeeEnabledIsKeptAsItWas) {
@@ -206,7 +251,6 @@ TEST(Settings, AreNamedOnceAndTheKeyIsSecret) {
   std::set<std::string_view> names;
   for (const SettingInfo& setting : settings()) {
     EXPECT_TRUE(names.insert(setting.name).second) << setting.name;
-    EXPECT_TRUE(setting.name.starts_with("PROPLET_")) << setting.name;
     EXPECT_TRUE(setting.description.ends_with('.')) << setting.name;
     EXPECT_EQ(setting.secret, setting.name == "PROPLET_API_KEY") << setting.name;
   }

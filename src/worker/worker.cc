@@ -201,6 +201,9 @@ void Worker::confirm_daemon(const Task& daemon, steady_clock::time_point receive
 
 Status Worker::supports(const propeller::StartCommand& command) const {
   if (command.encrypted && options_.encrypted_refused) return fail(*options_.encrypted_refused);
+  if (options_.rounds == nullptr && (command.env.contains("ROUND_ID") || command.env.contains("MODEL_URI"))) {
+    return fail(Code::unsupported, "this worker takes no part in federated rounds");
+  }
   if (command.latent) return fail(Code::unsupported, "latent tasks are not supported by this runtime");
   return {};
 }
@@ -257,9 +260,10 @@ void Worker::work(const std::stop_token& stop) {
 
 void Worker::run(const TaskPointer& task) {
   task->stages.stage_finished(Stage::admit, clock_.steady_now() - task->received);
+  std::vector<PrivateFolder> folders;  // emptied when the task has been answered
   auto outcome = [&]() -> Result<runtime::Outcome> {
     try {
-      return execute(task);
+      return execute(task, folders);
     } catch (const std::exception& error) {
       // Whatever happens, somebody waits for an answer.
       return fail(Code::internal, "{}", error.what());
@@ -270,17 +274,21 @@ void Worker::run(const TaskPointer& task) {
   finish(task, outcome);
 }
 
-Result<runtime::Outcome> Worker::execute(const TaskPointer& task) {
+Result<runtime::Outcome> Worker::execute(const TaskPointer& task, std::vector<PrivateFolder>& folders) {
   const std::stop_token stop = task->stop.get_token();
   if (stop.stop_requested()) return fail(stopped(task->command.id));
-  TRY_ASSIGN(auto request, run_request(task->command));
+  TRY_ASSIGN(auto request, run_request(task->command, folders));
+  if (options_.rounds != nullptr) TRY(options_.rounds->check(task->command));
   TRY_ASSIGN(auto module, modules_.fetch(module_request(task->command), &task->stages, stop));
+  if (options_.rounds != nullptr) TRY(options_.rounds->prepare(task->command, request.environment, stop));
   if (stop.stop_requested()) return fail(stopped(task->command.id));
   runtime::Runtime& runtime = runs_outside(task->command) ? *options_.external_runtime : runtime_;
   TRY(runtime.accepts(module, request));
   if (observer_ != nullptr && module.source != "inline") observer_->module_fetched(module.bytes.size());
   if (task->command.daemon) answer(task, runtime::Outcome());
-  return run_observed(*task, runtime, std::move(module), std::move(request), stop);
+  auto outcome = run_observed(*task, runtime, std::move(module), std::move(request), stop);
+  if (outcome && options_.rounds != nullptr) options_.rounds->hand_in(task->command, outcome->result, stop);
+  return outcome;
 }
 
 Result<runtime::Outcome> Worker::run_observed(Task& task, runtime::Runtime& runtime, module::Module module,
@@ -320,7 +328,8 @@ runtime::RunRequest Worker::external_request(const propeller::StartCommand& comm
   return request;
 }
 
-Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& command) const {
+Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& command,
+                                                std::vector<PrivateFolder>& folders) const {
   if (runs_outside(command)) return external_request(command);
   TRY_ASSIGN(auto arguments, parse_cli_arguments(command.cli_args));
   runtime::RunRequest request;
@@ -333,14 +342,10 @@ Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& c
   request.environment.merge(arguments.environment);
   request.environment.try_emplace("PROPLET_ID", options_.proplet_id);
 
-  for (const std::string& path : options_.dirs) request.directories.push_back({path, path, false});
-  for (runtime::Directory& directory : arguments.directories) {
-    if (std::ranges::find(options_.dirs, directory.host_path) == options_.dirs.end()) {
-      arguments.unknown.push_back("--dir " + directory.host_path);
-    } else if (directory.guest_path != directory.host_path) {
-      request.directories.push_back(std::move(directory));
-    }
-  }
+  TRY_ASSIGN(auto directories, task_directories(options_.dirs, arguments.directories));
+  request.directories = std::move(directories.mounts);
+  folders = std::move(directories.folders);
+  for (const std::string& path : directories.refused) arguments.unknown.push_back("--dir " + path);
   if (!arguments.unknown.empty()) {
     log_.warn("cli_args without effect",
               {{"task_id", command.id}, {"arguments", fmt::format("{}", fmt::join(arguments.unknown, " | "))}});
@@ -354,6 +359,7 @@ Result<runtime::RunRequest> Worker::run_request(const propeller::StartCommand& c
   if (arguments.timeout) {
     request.limits.time = std::min(request.limits.time.value_or(*arguments.timeout), *arguments.timeout);
   }
+  request.limits.fuel = arguments.fuel;
   return request;
 }
 
@@ -413,11 +419,14 @@ propeller::ResultMessage Worker::result_message(const Task& task, const Result<r
   message.task_id = task.command.id;
   message.proplet_id = options_.proplet_id;
   message.confidential = task.command.encrypted;
+  message.federated = federated_result(task.command);
   if (!outcome) {
     message.error = outcome.error().text();
-  } else if (fits(outcome->result)) {
-    message.results = outcome->result;
   } else {
+    message.results = outcome->result;
+  }
+  if (outcome && !fits(message)) {
+    message.results.clear();
     message.error = Error(Code::size_limit,
                           fmt::format("the result of {} bytes does not fit into a message", outcome->result.size()))
                         .text();
@@ -434,13 +443,11 @@ propeller::ResultMessage Worker::result_message(const Task& task, const Result<r
 }
 
 // Escapes make a byte up to six, and the other members need room as well.
-bool Worker::fits(const std::string& result) const {
+bool Worker::fits(const propeller::ResultMessage& message) const {
   constexpr std::size_t kOtherMembers = std::size_t{16} << 10;
-  if (result.size() * 6 + kOtherMembers <= options_.max_message_bytes) return true;
-  propeller::ResultMessage message;
-  message.results = result;
-  const std::string encoded = propeller::encode(message);
-  return encoded.size() + kOtherMembers <= options_.max_message_bytes;
+  constexpr std::size_t kLongestIds = std::size_t{128} << 10;  // escaped as well
+  if (message.results.size() * 6 + kLongestIds <= options_.max_message_bytes) return true;
+  return propeller::encode(message).size() + kOtherMembers <= options_.max_message_bytes;
 }
 
 void Worker::log_finish(const Task& task, const Result<runtime::Outcome>& outcome) {

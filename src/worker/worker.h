@@ -35,6 +35,8 @@
 #include "runtime/runtime.h"
 #include "telemetry/task_observer.h"
 #include "worker/delayed_queue.h"
+#include "worker/directories.h"
+#include "worker/federated_round.h"
 
 namespace proplet::worker {
 
@@ -58,7 +60,8 @@ struct WorkerOptions {
   std::size_t max_queue_bytes = std::size_t{256} << 20;
   std::size_t max_message_bytes = propeller::kMaxMessageBytes;
   runtime::Limits limits;
-  std::vector<std::string> dirs;  // host paths that every guest gets
+  std::vector<SharedDirectory> dirs;
+  FederatedRounds* rounds = nullptr;  // none: tasks of federated rounds are refused
   // Why encrypted tasks are refused; none: they run.
   std::optional<Error> encrypted_refused;
   std::string tee_kind;  // "sample", "tdx" ...; empty: none
@@ -104,12 +107,13 @@ class Worker {
   bool ensure_thread();
   void work(const std::stop_token& stop);
   void run(const TaskPointer& task);
-  Result<runtime::Outcome> execute(const TaskPointer& task);
+  Result<runtime::Outcome> execute(const TaskPointer& task, std::vector<PrivateFolder>& folders);
   [[nodiscard]] bool runs_outside(const propeller::StartCommand& command) const;
   [[nodiscard]] runtime::RunRequest external_request(const propeller::StartCommand& command) const;
   Result<runtime::Outcome> run_observed(Task& task, runtime::Runtime& runtime, module::Module module,
                                         runtime::RunRequest request, const std::stop_token& stop);
-  [[nodiscard]] Result<runtime::RunRequest> run_request(const propeller::StartCommand& command) const;
+  [[nodiscard]] Result<runtime::RunRequest> run_request(const propeller::StartCommand& command,
+                                                        std::vector<PrivateFolder>& folders) const;
   void cancel(const TaskPointer& task);
   void refuse(const TaskPointer& task, Error error);
   void finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome);
@@ -117,7 +121,7 @@ class Worker {
   void forget_if_over(const TaskPointer& task);
   [[nodiscard]] propeller::ResultMessage result_message(const Task& task,
                                                         const Result<runtime::Outcome>& outcome) const;
-  [[nodiscard]] bool fits(const std::string& result) const;
+  [[nodiscard]] bool fits(const propeller::ResultMessage& message) const;
   void log_finish(const Task& task, const Result<runtime::Outcome>& outcome);
   void report_finish(const Task& task, const Result<runtime::Outcome>& outcome);
 

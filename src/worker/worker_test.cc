@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <random>
@@ -537,10 +539,10 @@ TEST_F(WorkerTest, InvokeOfAnUnknownTaskHasTheWordsManagersLookFor) {
 }
 
 TEST_F(WorkerTest, CliArgumentsShapeTheRunWithinWhatTheWorkerAllows) {
-  options_.dirs = {"/data"};
+  options_.dirs = {{"/data", SharedDirectory::Access::read_only}};
   options_.limits.memory_bytes = 1 << 20;
   start({.more = R"(,"env":{"A":"task","PROPLET_ID":"kept"},"cli_args":["--invoke","g","--env","A=cli","--env","B=cli",
-      "-W","max-memory-size=99999999999,timeout=5s","--dir","/etc","--dir","/data::/in"])"});
+      "-W","max-memory-size=99999999999,timeout=5s,fuel=1000","--dir","/etc","--dir","/data::/in"])"});
   only_answer();
   const auto request = runtime_.last();
   EXPECT_EQ(request.function, "g");
@@ -550,9 +552,35 @@ TEST_F(WorkerTest, CliArgumentsShapeTheRunWithinWhatTheWorkerAllows) {
   EXPECT_EQ(request.environment.at("PROPLET_ID"), "kept");
   EXPECT_EQ(request.limits.memory_bytes, 1U << 20U);
   EXPECT_EQ(request.limits.time, 5s);
+  EXPECT_EQ(request.limits.fuel, 1000U);
   ASSERT_EQ(request.directories.size(), 2U);
   EXPECT_EQ(request.directories[0].guest_path, "/data");
   EXPECT_EQ(request.directories[1].guest_path, "/in");
+  EXPECT_TRUE(request.directories[1].read_only);
+}
+
+TEST_F(WorkerTest, ATasksPrivateFolderIsThereWhileItRunsAndNotAfterwards) {
+  std::string parent = testing::TempDir() + "worker.XXXXXX";
+  ASSERT_NE(::mkdtemp(parent.data()), nullptr);
+  options_.dirs = {{parent, SharedDirectory::Access::own_folder}};
+  start({.name = "block"});
+  wait_until_positive(runtime_.running);
+  const auto directories = runtime_.last().directories;
+  ASSERT_EQ(directories.size(), 1U);
+  EXPECT_EQ(directories[0].guest_path, parent);
+  EXPECT_TRUE(std::filesystem::is_directory(directories[0].host_path));
+  stop("t");
+  EXPECT_THAT(only_answer().error.value_or(""), StartsWith("TASK_STOPPED"));
+  worker_.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(parent));
+  std::filesystem::remove(parent);
+}
+
+TEST_F(WorkerTest, AFederatedTaskOnAWorkerOutsideAllRoundsIsRefused) {
+  for (const char* variable : {"ROUND_ID", "MODEL_URI"}) {
+    start({.id = variable, .more = std::string(R"(,"env":{")") + variable + R"(":"r"})"});
+  }
+  for (const auto& answer : answers_.wait(2)) EXPECT_THAT(answer.error.value_or(""), StartsWith("UNSUPPORTED"));
 }
 
 TEST_F(WorkerTest, ShuttingDownLetsTasksFinishThenStopsTheRestAndAnswersAll) {

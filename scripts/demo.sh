@@ -129,7 +129,7 @@ if grep -rqaP '\x00asm' "$folder/registry"; then fail "the registry holds the mo
 echo "   The registry holds ciphertext only: no WebAssembly header in any of its files."
 
 step "4. Start two workers: one with the sample TEE, asked for by name, and one without a TEE"
-start workers "$bin/propctl" task list-workers --for 60
+start workers "$bin/propctl" task watch
 worker attested sample
 worker untrusted off
 wait_for "the worker with a TEE" grep -qs attested "$folder/workers.log"

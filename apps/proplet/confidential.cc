@@ -2,42 +2,11 @@
 
 #include "attestation/choice.h"
 #include "attestation/detect.h"
-#include "base/fd.h"
-#include "kbs/aa_config.h"
 #include "kbs/given_key.h"
 #include "kbs/init_data.h"
+#include "worker/key_broker.h"
 
 namespace proplet {
-namespace {
-
-constexpr std::size_t kMaxPemBytes = 1U << 20;
-
-struct Broker {
-  net::Url url;
-  std::string ca_pem;  // empty: the system's authorities
-};
-
-// PROPLET_KBS_URI and PROPLET_KBS_CA_CERT win over the attestation agent's file.
-Result<Broker> broker_settings(const worker::WorkerConfig& config) {
-  std::optional<kbs::AaConfig> agent;
-  if (!config.aa_config_path.empty()) {
-    auto read = kbs::read_aa_config(config.aa_config_path);
-    if (!read) return fail(std::move(read).error().because("PROPLET_AA_CONFIG_PATH"));
-    agent = *std::move(read);
-  }
-  if (config.kbs_uri.empty() && !agent) {
-    return fail(Code::kbs_not_configured, "neither PROPLET_KBS_URI nor PROPLET_AA_CONFIG_PATH names a key broker");
-  }
-  auto url = config.kbs_uri.empty() ? Result<net::Url>(agent->url) : net::Url::parse(config.kbs_uri);
-  if (!url) return fail(Error(Code::kbs_not_configured, "PROPLET_KBS_URI").caused_by(url.error()));
-  Broker broker{.url = *std::move(url), .ca_pem = agent ? agent->certificate_pem : ""};
-  if (!config.kbs_ca_cert.empty()) {
-    TRY_ASSIGN(broker.ca_pem, read_text_file(config.kbs_ca_cert, kMaxPemBytes));
-  }
-  return broker;
-}
-
-}  // namespace
 
 Confidential::Confidential(const worker::WorkerConfig& config, const Clock& clock, Log& log) {
   auto ready = set_up(config, clock);
@@ -78,7 +47,7 @@ Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clo
   TRY_ASSIGN(attester_, attestation::make_attester(
                             choice, attestation::detect("/"),
                             {.program = config.attester_program, .init_data_digest = std::move(init_data.digest)}));
-  TRY_ASSIGN(Broker broker, broker_settings(config));
+  TRY_ASSIGN(worker::KeyBroker broker, worker::key_broker(config));
   if (!config.kbs_resource_path.empty()) {
     auto key = kbs::ResourceUri::parse(config.kbs_resource_path);
     if (!key) return fail(Error(Code::kbs_not_configured, "PROPLET_KBS_RESOURCE_PATH").caused_by(key.error()));

@@ -14,7 +14,9 @@ namespace {
 // Folders that the worker makes below existing ones.
 std::vector<std::string> own_folders(const worker::WorkerConfig& config) {
   std::vector<std::string> folders;
-  if (!config.layer_store_path.empty()) folders.push_back(config.layer_store_path);
+  for (const auto& path : {config.layer_store_path, config.state_path}) {
+    if (!path.empty()) folders.push_back(path);
+  }
   return folders;
 }
 
@@ -32,12 +34,14 @@ SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
   policy.read = system_read_paths();
   for (const auto& file : {config.mqtt_ca_cert, config.mqtt_client_cert, config.mqtt_client_key,
                            config.registry_auth_file, config.registry_ca_cert, config.http_ca_cert,
-                           config.aa_config_path, config.kbs_ca_cert, config.init_data_file}) {
+                           config.aa_config_path, config.kbs_ca_cert, config.init_data_file, config.key_file}) {
     add_folder_of(file, policy.read);
   }
   policy.read.emplace_back("/run/attestation-agent");
   policy.write = own_folders(config);
-  policy.write.insert(policy.write.end(), config.dirs.begin(), config.dirs.end());
+  for (const auto& [path, access] : config.dirs) {
+    (access == worker::SharedDirectory::Access::read_only ? policy.read : policy.write).push_back(path);
+  }
   policy.write.emplace_back(attestation::kTsmFolder);
   policy.write.emplace_back(attestation::kSevGuestDevice);
   policy.write.emplace_back("/dev/attestation");

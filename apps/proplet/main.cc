@@ -1,4 +1,5 @@
-// proplet: the worker. Reads its settings, builds every part and connects them, runs until told to stop.
+// proplet: the worker. Reads its settings, builds every part and connects them, runs until told to stop. Its other
+// commands (config, doctor, explain) are in src/cli; no argument that is not understood ever starts a worker.
 //
 //   broker -> MqttSession -> Node -> Worker -> Sources -> ImageOpener -> Registry, kbs::Client
 //                             |        |          |-> HttpSource
@@ -14,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/process.h"
+#include "cli/cli.h"
 #include "confidential.h"
 #include "confinement.h"
 #include "module/blob_store.h"
@@ -139,17 +141,55 @@ worker::WorkerOptions worker_options(const worker::WorkerConfig& config, const C
   return options;
 }
 
+// The directories that a task may give an external runtime: it can write to all of them.
+std::vector<std::string> shared_paths(const worker::WorkerConfig& config) {
+  std::vector<std::string> paths;
+  for (const auto& [path, access] : config.dirs) {
+    if (access == worker::SharedDirectory::Access::read_write) paths.push_back(path);
+  }
+  return paths;
+}
+
 // The program for plain tasks, if there is to be one. As the operator wants tasks to run, they run in this process when
 // it is not there; what is told about the worker then says so too.
 Result<std::unique_ptr<runtime::HostRuntime>> make_external_runtime(worker::WorkerConfig& config, Log& log) {
   if (config.external_runtime.empty()) return nullptr;
-  TRY_ASSIGN(auto allowed, runtime::AllowedArguments::make(config.external_allowed_args, config.dirs));
+  TRY_ASSIGN(auto allowed, runtime::AllowedArguments::make(config.external_allowed_args, shared_paths(config)));
   auto external =
       runtime::HostRuntime::make(config.external_runtime, std::move(allowed), worker::process_environment());
   if (external) return *std::move(external);
   log.warn("no external runtime: plain tasks run in this process", {{"reason", external.error().text()}});
   config.external_runtime.clear();
   return nullptr;
+}
+
+// Exchanges of federated rounds go to whom a task names: a client for each, good for that host alone.
+Result<worker::FederatedRounds::ClientFor> rounds_clients(const worker::WorkerConfig& config) {
+  net::TlsOptions tls;
+  tls.verify = !config.http_skip_verify;
+  if (!config.http_ca_cert.empty()) {
+    TRY_ASSIGN(tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
+  }
+  return [tls](const net::Url& url) {
+    return net::make_http_client({.tls = tls, .insecure_hosts = {url.host_and_port()}});
+  };
+}
+
+worker::FederatedOptions federated_options(const worker::WorkerConfig& config) {
+  return {.proplet_id = config.entity_id,
+          .model_registry_url = config.model_registry_url,
+          .data_store_url = config.data_store_url,
+          .coordinator_url = config.coordinator_url};
+}
+
+// What a worker that was killed has left of its tasks' folders.
+void remove_left_folders(const worker::WorkerConfig& config, Log& log) {
+  for (const auto& [path, access] : config.dirs) {
+    if (access != worker::SharedDirectory::Access::own_folder) continue;
+    if (const auto removed = worker::remove_left_folders(path); removed > 0) {
+      log.info("folders of earlier tasks removed", {{"path", path}, {"count", removed}});
+    }
+  }
 }
 
 propeller::Discovery discovery(const worker::WorkerConfig& config, const Confidential& confidential) {
@@ -279,10 +319,21 @@ Status run(worker::WorkerConfig config, Log& log, StopSignals& signals, const st
   worker::Heartbeat heartbeat(*session, std::move(beat));
   Monitoring monitoring(config, confidential.tee(), *session, clock, random, log);
   node.observe_connections(monitoring.observer());
+  TRY_ASSIGN(auto rounds_client_for, rounds_clients(config));
+  worker::FederatedRounds rounds(
+      federated_options(config), std::move(rounds_client_for),
+      [&outbox](worker::FederatedRounds::Update update) {
+        using Kind = propeller::Outbox::Kind;
+        outbox.add(std::move(update.topic), std::move(update.payload), std::move(update.task_id),
+                   update.confidential ? Kind::confidential_message : Kind::message);
+      },
+      log);
+  remove_left_folders(config, log);
+  auto settings_of_worker = worker_options(config, confidential);
+  settings_of_worker.external_runtime = external.get();
+  settings_of_worker.rounds = &rounds;
   // Late, so that it ends early: its last answers still go through all of the above.
-  auto options_of_worker = worker_options(config, confidential);
-  options_of_worker.external_runtime = external.get();
-  worker::Worker worker(std::move(options_of_worker), node, modules, runtime, clock, log, &monitoring.observer());
+  worker::Worker worker(std::move(settings_of_worker), node, modules, runtime, clock, log, &monitoring.observer());
   node.attach(worker, outbox, heartbeat);
   const auto endpoint = monitoring.serve(config, [&] {
     const auto [running, queued] = worker.counts();
@@ -320,11 +371,27 @@ int main(int argc, char** argv) {
       "Settings come from the environment (PROPLET_...) and config.toml; see docs/configuration.md.",
       "proplet");
   bool check_config = false;
-  app.set_version_flag("--version", PROPLET_VERSION);
+  app.set_version_flag("--version", [] { return cli::version_text(PROPLET_VERSION); });
   app.add_flag("--check-config", check_config, "Read the settings, name every problem, and exit");
+  std::stop_source stop;
+  SystemRandom random;
+  const SystemClock clock;
+  Log command_log(LogLevel::warn, LogFormat::text);
+  cli::Cli context{.app = app, .log = command_log, .random = random, .clock = clock, .stop = stop.get_token()};
+  app.add_flag("--json", context.json, "Print what a command finds as JSON");
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+  cli::add_config_commands(context);
+  cli::add_doctor_command(context);
+  cli::add_explain_command(context);
   CLI11_PARSE(app, argc, argv);
 
   if (const auto hardened = harden_process(); !hardened) return report(hardened.error());
+  if (context.action) {
+    const StopSignals signals(stop);
+    const auto done = context.action();
+    return done ? 0 : report(done.error());
+  }
   auto loaded = worker::load_config(worker::process_environment());
   if (!loaded.problems.empty()) return report_problems(loaded.problems);
   if (check_config) {
@@ -333,7 +400,6 @@ int main(int argc, char** argv) {
   }
   const auto confined = confine(loaded.config);
   if (!confined) return report(confined.error());
-  std::stop_source stop;
   StopSignals signals(stop, StopSignals::Hangup::calls);
   Log log(loaded.config.log_level, loaded.config.log_format);
   log_confinement(*confined, log);

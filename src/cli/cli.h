@@ -1,4 +1,4 @@
-// The commands of propctl, one file a noun.
+// The commands of propctl, one file a noun, and those of proplet besides being the worker: config, doctor, explain.
 //
 // Each `add_*` function adds its sub-commands to the parser; parsing chooses one and stores what it will do in
 // `Cli::action`, which main then runs. Commands print results on stdout and nothing else there; what they do on the way
@@ -38,5 +38,10 @@ void add_task_commands(Cli& cli);
 void add_run_command(Cli& cli);
 void add_key_provider_command(Cli& cli);
 void add_explain_command(Cli& cli);
+void add_config_commands(Cli& cli);
+void add_doctor_command(Cli& cli);
+
+// What proplet --version prints: version, engine, protocols, and the TEEs whose evidence this version can produce.
+std::string version_text(std::string_view version);
 
 }  // namespace proplet::cli

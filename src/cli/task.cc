@@ -1,10 +1,13 @@
 // propctl task: what a Manager does for one task, by hand.
-#include <set>
+#include <algorithm>
+#include <chrono>
 
 #include "base/encoding.h"
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/manager_session.h"
+#include "cli/task_watch.h"
+#include "cli/worker_report.h"
 #include "propeller/messages.h"
 #include "propeller/topics.h"
 
@@ -25,8 +28,12 @@ struct TaskOptions {
   double seconds = 60;
 };
 
+constexpr double kLongestWait = 1e8;       // seconds
+constexpr std::size_t kMaxShown = 100000;  // bytes of a result shown; --json has all of it
+
 std::chrono::nanoseconds duration_of(double seconds) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongestWait)));
 }
 
 Status complete(Cli& cli, TaskOptions& options) {
@@ -60,7 +67,8 @@ json::object to_json(const propeller::ResultMessage& result) {
 void print_result(const Cli& cli, const propeller::ResultMessage& result, double total_ms) {
   json::object object = to_json(result);
   object["total_ms"] = total_ms;
-  std::string text = result.error ? "error   " + *result.error : "result  " + result.results;
+  std::string text = result.error ? "error   " + printable(*result.error, kMaxShown)
+                                  : "result  " + printable_lines(result.results, kMaxShown);
   if (result.timing) {
     auto stages = result.timing->stages_ms;
     stages.emplace_back("publish", std::max(0.0, total_ms - result.timing->worker_ms));
@@ -68,7 +76,7 @@ void print_result(const Cli& cli, const propeller::ResultMessage& result, double
     text += "\nstages ";
     for (const auto& [name, milliseconds] : stages) {
       stages_ms[name] = milliseconds;
-      text += fmt::format(" {} {:.1f}", name, milliseconds);
+      text += fmt::format(" {} {:.1f}", printable(name), milliseconds);
     }
     text += fmt::format("  total {:.1f} ms", total_ms);
     object["stages_ms"] = std::move(stages_ms);
@@ -76,19 +84,28 @@ void print_result(const Cli& cli, const propeller::ResultMessage& result, double
   cli.print(text, object);
 }
 
-Status wait_for_result(const Cli& cli, ManagerSession& manager, const TaskOptions& options, Clock::time_point sent) {
+// The result of the task, printed; nothing if none came in time.
+Result<std::optional<propeller::ResultMessage>> next_result(const Cli& cli, ManagerSession& manager,
+                                                            const TaskOptions& options, Clock::time_point sent) {
   const auto deadline = Clock::now() + duration_of(options.seconds);
   while (auto message = manager.next(deadline)) {
     if (message->topic != propeller::kResultsTopic) continue;
-    const auto result = propeller::parse_result(message->payload);
+    auto result = propeller::parse_result(message->payload);
     if (!result || result->task_id != options.command.id) continue;
     print_result(cli, *result, std::chrono::duration<double, std::milli>(message->arrived - sent).count());
-    if (result->error)
-      return fail(Code::task_failed, "task {} failed on worker {}", result->task_id, result->proplet_id);
-    return {};
+    return *std::move(result);
   }
   if (cli.stop.stop_requested()) return fail(Code::cancelled, "stopped waiting for task {}", options.command.id);
-  return fail(Code::task_timeout, "no result of task {} within {} s", options.command.id, options.seconds);
+  return std::nullopt;
+}
+
+Status wait_for_result(const Cli& cli, ManagerSession& manager, const TaskOptions& options, Clock::time_point sent) {
+  TRY_ASSIGN(const auto result, next_result(cli, manager, options, sent));
+  if (!result) {
+    return fail(Code::task_timeout, "no result of task {} within {} s", options.command.id, options.seconds);
+  }
+  if (!result->error) return {};
+  return fail(Code::task_failed, "task {} failed on worker {}", result->task_id, printable(result->proplet_id));
 }
 
 Status start(Cli& cli, TaskOptions options) {
@@ -101,40 +118,20 @@ Status start(Cli& cli, TaskOptions options) {
   return {};
 }
 
+// However the task ends, once it has ended it is stopped.
 Status stop(Cli& cli, const TaskOptions& options) {
   TRY_ASSIGN(const auto manager, ManagerSession::connect(cli, options.broker));
   const propeller::StopCommand command{.id = options.command.id, .target = options.command.target};
+  const auto sent = Clock::now();
   TRY(manager->publish(propeller::kStopTopic, encode(command)));
-  cli.print("asked to stop task " + command.id, {{"task_id", command.id}});
-  return {};
-}
-
-Status watch(Cli& cli, const TaskOptions& options) {
-  TRY_ASSIGN(const auto manager, ManagerSession::connect(cli, options.broker));
-  while (auto message = manager->next(Clock::time_point::max())) {
-    if (message->topic != propeller::kResultsTopic) continue;
-    const auto result = propeller::parse_result(message->payload);
-    if (!result) continue;
-    cli.print(fmt::format("{}  {}  {}", result->task_id, result->proplet_id,
-                          result->error ? "error " + *result->error : "result " + result->results),
-              to_json(*result));
+  if (!options.wait) {
+    cli.print("asked to stop task " + command.id, {{"task_id", command.id}});
+    return {};
   }
-  return {};
-}
-
-Status list_workers(Cli& cli, const TaskOptions& options) {
-  TRY_ASSIGN(const auto manager, ManagerSession::connect(cli, options.broker));
-  std::set<std::string> workers;
-  const auto deadline = Clock::now() + duration_of(options.seconds);
-  while (auto message = manager->next(deadline)) {
-    if (message->topic != propeller::kAliveTopic) continue;
-    const auto heartbeat = json::parse_object(text_of(message->payload));
-    if (!heartbeat) continue;
-    const auto worker = json::required_string(*heartbeat, "proplet_id");
-    if (worker && workers.insert(*worker).second && !cli.json) cli.print(*worker, {});
-  }
-  if (cli.json) cli.print("", {{"workers", json::array(workers.begin(), workers.end())}});
-  return {};
+  TRY_ASSIGN(const auto result, next_result(cli, *manager, options, sent));
+  if (result) return {};
+  return fail(Code::task_timeout, "nothing from task {} within {} s: no worker runs it, or it had been answered before",
+              command.id, options.seconds);
 }
 
 std::shared_ptr<TaskOptions> new_options(CLI::App& command) {
@@ -168,21 +165,10 @@ void add_stop(Cli& cli, CLI::App& task) {
   const auto options = new_options(*command);
   command->add_option("id", options->command.id, "Task id")->required();
   command->add_option("--worker", options->command.target.proplet_id, "Id of the worker; default: whoever runs it");
-  command->callback([&cli, options] { cli.action = [&cli, options] { return stop(cli, *options); }; });
-}
-
-void add_watch(Cli& cli, CLI::App& task) {
-  CLI::App* command = task.add_subcommand("watch", "Print results as they are published, until interrupted");
-  const auto options = new_options(*command);
-  command->callback([&cli, options] { cli.action = [&cli, options] { return watch(cli, *options); }; });
-}
-
-void add_list_workers(Cli& cli, CLI::App& task) {
-  CLI::App* command = task.add_subcommand("list-workers", "Listen for heartbeats and print who sends them");
-  const auto options = new_options(*command);
+  command->add_flag("--wait", options->wait, "Wait until the task has ended and show how");
   options->seconds = 10;
-  command->add_option("--for", options->seconds, "Seconds to listen")->capture_default_str();
-  command->callback([&cli, options] { cli.action = [&cli, options] { return list_workers(cli, *options); }; });
+  command->add_option("--timeout", options->seconds, "Seconds to wait")->capture_default_str();
+  command->callback([&cli, options] { cli.action = [&cli, options] { return stop(cli, *options); }; });
 }
 
 }  // namespace
@@ -192,8 +178,7 @@ void add_task_commands(Cli& cli) {
   task->require_subcommand(1);
   add_start(cli, *task);
   add_stop(cli, *task);
-  add_watch(cli, *task);
-  add_list_workers(cli, *task);
+  add_watch_commands(cli, *task);
 }
 
 }  // namespace proplet::cli

@@ -117,4 +117,13 @@ const Credentials* AuthFile::find(const Reference& reference) const {
   }
 }
 
+std::vector<std::string> AuthFile::hosts() const {
+  std::vector<std::string> hosts;
+  for (const auto& [key, credentials] : entries_) {
+    std::string host = key.substr(0, key.find('/'));
+    if (std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
 }  // namespace proplet::oci

@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/secret_bytes.h"
@@ -38,6 +39,8 @@ class AuthFile {
   // The most specific entry: host/a/b, then host/a, then host; null when there is none. Entries for docker.io,
   // index.docker.io and registry-1.docker.io are the same.
   [[nodiscard]] const Credentials* find(const Reference& reference) const;
+  // The registries that have entries, without namespaces, each once.
+  [[nodiscard]] std::vector<std::string> hosts() const;
 
  private:
   std::map<std::string, Credentials, std::less<>> entries_;  // by normalised key

@@ -10,7 +10,7 @@ Outbox::Outbox(Publisher& publisher, Log& log, OutboxLimits limits, Journal* jou
 
 void Outbox::add(std::string topic, std::string payload, std::string subject, Kind kind) {
   Message message{.topic = std::move(topic), .payload = std::move(payload), .subject = std::move(subject)};
-  message.is_answer = kind != Kind::message;
+  message.is_answer = kind == Kind::answer || kind == Kind::confidential_answer;
   const std::lock_guard lock(mutex_);
   // Before it is published: from then on there must be no other answer.
   message.number = write(message, kind);
@@ -75,6 +75,8 @@ Journal::Number Outbox::write(const Message& message, Kind kind) {
   switch (kind) {
     case Kind::message:
       return journal_->add_message(message.topic, message.subject, message.payload);
+    case Kind::confidential_message:
+      return 0;
     case Kind::answer:
       return journal_->add_answer(message.topic, message.subject, message.payload);
     case Kind::confidential_answer:

@@ -30,9 +30,9 @@ struct OutboxLimits {
 
 class Outbox {
  public:
-  // An answer belongs to the task that is its subject, and keeps the promise made for it. A confidential one is never
-  // written to the journal.
-  enum class Kind : std::uint8_t { message, answer, confidential_answer };
+  // An answer belongs to the task that is its subject, and keeps the promise made for it. What is confidential is
+  // never written to the journal.
+  enum class Kind : std::uint8_t { message, confidential_message, answer, confidential_answer };
 
   // `publisher`, `log` and `journal`, if there is one, must outlive the outbox.
   Outbox(Publisher& publisher, Log& log, OutboxLimits limits = {}, Journal* journal = nullptr);

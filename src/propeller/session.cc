@@ -43,6 +43,7 @@ Status check(int code, std::string_view what) {
   return fail(Code::mqtt_failed, "{}: {}", what, mosquitto_strerror(code));
 }
 
+// The library does not say which file it cannot read.
 Status check_tls_files(const TlsFiles& tls) {
   for (const std::string& path : {tls.ca_cert, tls.client_cert, tls.client_key}) {
     if (path.empty()) continue;
@@ -193,6 +194,25 @@ MqttSession::MqttSession(SessionOptions options, SessionHandler& handler, Log& l
     : options_(std::move(options)), handler_(handler), log_(log), random_(random) {}
 
 MqttSession::~MqttSession() { stop(); }
+
+Status MqttSession::probe(const SessionOptions& options, std::chrono::milliseconds timeout, Log& log,
+                          const std::stop_token& stop) {
+  if (options.address.tls) TRY(check_tls_files(options.tls));
+  Connection connection(options, log, 1);
+  TRY(connection.prepare());
+  TRY(connection.connect());
+  const auto deadline = steady_clock::now() + timeout;
+  while (!stop.stop_requested() && steady_clock::now() < deadline) {
+    TRY(connection.loop(kPollWhileConnecting));
+    for (const Event& event : connection.take_events()) {
+      if (event.kind != Event::Kind::ready) continue;
+      connection.disconnect();
+      static_cast<void>(connection.loop(kDisconnectTimeout));  // it ends with the connection, or in time
+      return {};
+    }
+  }
+  return fail(Code::mqtt_failed, "no answer within {} ms", timeout.count());
+}
 
 Result<std::unique_ptr<MqttSession>> MqttSession::make(SessionOptions options, SessionHandler& handler, Log& log,
                                                        Random& random) {

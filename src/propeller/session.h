@@ -87,6 +87,10 @@ class MqttSession final : public Publisher {
   // `handler`, `log` and `random` must outlive the session. CONFIG_INVALID for unreadable TLS files.
   static Result<std::unique_ptr<MqttSession>> make(SessionOptions options, SessionHandler& handler, Log& log,
                                                    Random& random);
+  // One attempt to connect, log in and subscribe, on the calling thread, for those who want to know whether it works.
+  // MQTT_FAILED says what does not; CONFIG_INVALID.
+  static Status probe(const SessionOptions& options, std::chrono::milliseconds timeout, Log& log,
+                      const std::stop_token& stop);
   // Stops.
   ~MqttSession() override;
   MqttSession(const MqttSession&) = delete;

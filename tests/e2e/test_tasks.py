@@ -137,7 +137,7 @@ def test_propctl_sends_a_task_and_fails_when_the_task_fails(servers, sample_work
     assert failed.returncode == 1
     assert "ARGUMENT_MISMATCH" in failed.stdout and "TASK_FAILED" in failed.stderr
     listed = servers.propctl("--json", "task", "list-workers", *broker, "--for", "6")
-    assert sample_worker.entity in json.loads(listed.stdout)["workers"]
+    assert sample_worker.entity in [worker["id"] for worker in json.loads(listed.stdout)["workers"]]
 
 
 def test_propctl_run_needs_no_server_for_a_file(servers, guests):

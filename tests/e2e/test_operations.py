@@ -172,7 +172,10 @@ def test_watch_shows_what_workers_say_and_no_escape_of_theirs(servers, broker, m
     task, _ = manager.start(worker, file=inline("math_reactor.wasm"), inputs=["40", "2"])
     manager.publish("control/proplet/results", {"task_id": "evil", "proplet_id": "g\x1b]0;x\x07",
                                                 "results": "\x1b[31mred\u009b2J\r\n", "error": None})
-    s.wait_until(lambda: "evil" in log.read_text() and "evil" in raw_log.read_text(), 30, "the last message")
+    manager.result(task)
+    for word in ("evil", f"task {task}: result 42"):
+        s.wait_until(lambda: word in log.read_text(), 30, word)
+    s.wait_until(lambda: "evil" in raw_log.read_text() and task in raw_log.read_text(), 30, "both messages")
     text = log.read_text()
     assert f"alive         {worker.entity}" in text and text.count("heartbeat") == 0
     assert "tags lab" in text and f"task {task}: result 42" in text

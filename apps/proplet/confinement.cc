@@ -32,7 +32,7 @@ void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
 SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
   SandboxPolicy policy;
   policy.read = system_read_paths();
-  for (const auto& file : {config.mqtt_ca_cert, config.mqtt_client_cert, config.mqtt_client_key,
+  for (const auto& file : {config.config_file, config.mqtt_ca_cert, config.mqtt_client_cert, config.mqtt_client_key,
                            config.registry_auth_file, config.registry_ca_cert, config.http_ca_cert,
                            config.aa_config_path, config.kbs_ca_cert, config.init_data_file, config.key_file}) {
     add_folder_of(file, policy.read);

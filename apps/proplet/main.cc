@@ -167,6 +167,7 @@ Result<std::unique_ptr<runtime::HostRuntime>> make_external_runtime(worker::Work
 Result<worker::FederatedRounds::ClientFor> rounds_clients(const worker::WorkerConfig& config) {
   net::TlsOptions tls;
   tls.verify = !config.http_skip_verify;
+  tls.system_roots = true;
   if (!config.http_ca_cert.empty()) {
     TRY_ASSIGN(tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
   }

@@ -218,7 +218,7 @@ constexpr auto kSettings = std::to_array<Setting>({
      text<&C::entity_id>},
     {{"PROPLET_API_KEY", "", "Password at the broker; required.", true}, api_key},
     {{"PROPLET_CONFIG_FILE", "config.toml", "TOML file that fills in what the environment leaves empty.", false},
-     unused},
+     text<&C::config_file>},
     {{"PROPLET_CONFIG_SECTION", "proplet", "Section of that file.", false}, unused},
     {{"PROPLET_MANAGER_K8S_NAMESPACE", "default", "Namespace told to the Manager.", false}, text<&C::namespace_name>},
 

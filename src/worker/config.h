@@ -42,6 +42,7 @@ struct WorkerConfig {
   std::string entity_id;
   SecretBytes api_key;
   std::string namespace_name = "default";
+  std::string config_file = "config.toml";
 
   // Broker
   std::string mqtt_address = "tcp://localhost:1883";

@@ -57,7 +57,7 @@ class Decompress : public testing::TestWithParam<Format> {
 
 INSTANTIATE_TEST_SUITE_P(Formats, Decompress,
                          testing::Values(Format{"gzip", gzip, gunzip}, Format{"zstd", zstd, unzstd}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 TEST_P(Decompress, ReadsSeveralPartsAndBoundsTheResult) {
   const Bytes two = joined({compress(std::string(300000, 'a')), compress(""), compress("bbb")});

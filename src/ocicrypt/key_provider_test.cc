@@ -14,7 +14,8 @@ constexpr std::string_view kProvider = "attestation-agent";
 
 // What the captured answers hold, in either form.
 Bytes captured(const std::string& file, std::string_view outer, std::string_view inner) {
-  const auto& value = vector_json("kp/" + file).at(outer).at(inner);
+  const auto document = vector_json("kp/" + file);
+  const auto& value = document.at(outer).at(inner);
   if (value.is_string()) return base64_decode(std::string_view(value.as_string())).value();
   Bytes bytes;
   for (const auto& each : value.as_array()) bytes.push_back(static_cast<std::uint8_t>(each.as_int64()));

@@ -1,5 +1,6 @@
 // Who may open a layer, for people to read.
 #include <algorithm>
+#include <iterator>
 
 #include "base/encoding.h"
 #include "crypto/cms.h"
@@ -69,6 +70,14 @@ void add_all(const std::string& scheme, std::string_view value, std::vector<Reci
   }
 }
 
+constexpr int kLastRank = 3;
+
+int rank_of(const Recipient& recipient) {
+  if (!recipient.readable) return kLastRank;
+  if (recipient.scheme == "jwe") return 1;
+  return recipient.scheme == "pkcs7" ? 2 : 0;
+}
+
 }  // namespace
 
 std::vector<Recipient> recipients_of(const Annotations& annotations) {
@@ -77,13 +86,12 @@ std::vector<Recipient> recipients_of(const Annotations& annotations) {
     if (!key.starts_with(kKeysPrefix) || recipients.size() >= kMaxRecipients) continue;
     add_all(printable(key.substr(kKeysPrefix.size())), value, recipients);
   }
-  const auto rank = [](const Recipient& recipient) {
-    if (!recipient.readable) return 3;
-    if (recipient.scheme == "jwe") return 1;
-    return recipient.scheme == "pkcs7" ? 2 : 0;
-  };
-  std::ranges::stable_sort(recipients, {}, rank);
-  return recipients;
+  std::vector<Recipient> ordered;
+  for (int rank = 0; rank <= kLastRank; ++rank) {
+    std::ranges::copy_if(recipients, std::back_inserter(ordered),
+                         [&](const Recipient& recipient) { return rank_of(recipient) == rank; });
+  }
+  return ordered;
 }
 
 }  // namespace proplet::ocicrypt

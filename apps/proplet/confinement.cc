@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "attestation/snp_attester.h"
 #include "attestation/tsm_report.h"
@@ -27,6 +28,18 @@ void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
   paths.push_back(folder == "/" ? file : std::move(folder));
 }
 
+// OpenSSL's variables for certificates elsewhere than in the system's folder.
+void add_authorities(std::vector<std::string>& paths) {
+  const auto environment = worker::process_environment();
+  const auto value = [&](const char* name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+  };
+  add_folder_of(value("SSL_CERT_FILE"), paths);
+  std::istringstream folders(value("SSL_CERT_DIR"));
+  for (std::string folder; std::getline(folders, folder, ':');) paths.push_back(folder);
+}
+
 }  // namespace
 
 SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
@@ -37,6 +50,7 @@ SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
                            config.aa_config_path, config.kbs_ca_cert, config.init_data_file, config.key_file}) {
     add_folder_of(file, policy.read);
   }
+  add_authorities(policy.read);
   policy.read.emplace_back("/run/attestation-agent");
   policy.write = own_folders(config);
   for (const auto& [path, access] : config.dirs) {

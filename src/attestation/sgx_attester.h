@@ -26,10 +26,9 @@ class SgxAttester final : public Attester {
  private:
   // Report data and quote are two files of the whole process: one request at a time.
   struct State {
-    State(std::shared_ptr<GuestFiles> files_, Bytes digest) : files(std::move(files_)), init_data_digest(digest) {}
     std::shared_ptr<GuestFiles> files;
     Bytes init_data_digest;
-    std::mutex mutex;
+    std::mutex mutex = {};
   };
   static Result<json::value> make_evidence(State& state, const ReportData& report_data);
 

@@ -178,6 +178,7 @@ std::vector<std::string> system_read_paths() {
           "/dev/urandom",
           "/dev/random",
           "/run/resolvconf",
+          "/run/NetworkManager",
           "/run/nscd",
           "/var/lib/ca-certificates"};
 }

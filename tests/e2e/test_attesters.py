@@ -37,7 +37,7 @@ def outcome(servers, manager, image, **settings):
 def test_evidence_of_a_program_opens_an_image(servers, manager, image, program):
     message, _ = outcome(servers, manager, image, PROPLET_TEE="sample",
                          PROPLET_ATTESTER_PROGRAM=program("attester", SAMPLE))
-    assert message["error"] == "" and message["results"] == "42"
+    assert message["error"] is None and message["results"] == "42"
 
 
 def test_the_reason_of_a_program_that_fails_is_in_the_result(servers, manager, image, program):

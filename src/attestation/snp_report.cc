@@ -91,7 +91,7 @@ constexpr std::size_t kMaxCertificates = 32;
 
 std::string guid_text(ByteView guid) {
   std::string text = hex_encode(guid);
-  for (const std::size_t dash : {8, 13, 18, 23}) text.insert(dash, 1, '-');
+  for (const unsigned dash : {8U, 13U, 18U, 23U}) text.insert(dash, 1, '-');
   return text;
 }
 

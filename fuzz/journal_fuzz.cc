@@ -18,9 +18,7 @@ namespace {
 // Made once and removed at the end.
 class Folder {
  public:
-  Folder() {
-    check(::mkdtemp(path_.data()) != nullptr, "there is room for a folder");
-  }
+  Folder() { check(::mkdtemp(path_.data()) != nullptr, "there is room for a folder"); }
   ~Folder() { std::filesystem::remove_all(path_); }
   [[nodiscard]] const std::string& path() const { return path_; }
 

@@ -15,8 +15,8 @@ namespace {
 // Folders that the worker makes below existing ones.
 std::vector<std::string> own_folders(const worker::WorkerConfig& config) {
   std::vector<std::string> folders;
-  for (const auto& path : {config.layer_store_path, config.state_path}) {
-    if (!path.empty()) folders.push_back(path);
+  for (const auto& folder : {config.layer_store_path, config.state_path}) {
+    if (!folder.empty()) folders.push_back(folder);
   }
   return folders;
 }
@@ -25,7 +25,7 @@ void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
   if (file.empty()) return;
   std::string folder = std::filesystem::path(file).parent_path().string();
   if (folder.empty()) folder = ".";
-  paths.push_back(folder == "/" ? file : std::move(folder));
+  paths.push_back(folder == "/" ? file : folder);
 }
 
 // OpenSSL's variables for certificates elsewhere than in the system's folder.

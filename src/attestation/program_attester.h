@@ -1,7 +1,7 @@
 // An attester that is a program of the operator: for vTPMs, TrustZone, Keystone, or whatever else can attest.
 //
 // For each attestation the program is started anew, in a process group of its own, with an empty environment but for
-// PATH, without arguments, in the folder "/", with no open files but its three streams. It reads one line of JSON from
+// PATH, without arguments, with no open files but its three streams. It reads one line of JSON from
 // stdin, {"version":1,"tee":"tpm","report_data":"<base64 of the 32 to 64 bytes to bind>"}, and writes one JSON object
 // to stdout, {"evidence":<any JSON value>}, then ends with status 0. The value goes to the key broker as it is. Any
 // other status is a failure; the first line of stderr says why. Limits: 1 MiB of stdout, 30 seconds; beyond them, or

@@ -57,14 +57,13 @@ TEST_F(ProgramAttesterTest, InheritsNothingOfOurs) {
   const UniqueFd leaked(::dup(0));                 // without close-on-exec
   ASSERT_TRUE(leaked.valid());
   // The shell adds variables of its own; the listing is the kernel's.
-  const auto given = evidence("tr '\\0' '\\n' < /proc/$$/environ > " + folder() + "/environment; pwd > " + folder() +
-                              "/folder; ls /proc/$$/fd > " + folder() + "/files; grep SigIgn /proc/$$/status > " +
-                              folder() + "/signals; echo '{\"evidence\":1}'");
+  const auto given =
+      evidence("tr '\\0' '\\n' < /proc/$$/environ > " + folder() + "/environment; ls /proc/$$/fd > " + folder() +
+               "/files; grep SigIgn /proc/$$/status > " + folder() + "/signals; echo '{\"evidence\":1}'");
   ::unsetenv("PROPLET_API_KEY");
   ::signal(SIGPIPE, before);
   ASSERT_TRUE(given) << given.error().text();
   EXPECT_EQ(note("environment"), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
-  EXPECT_EQ(note("folder"), "/\n");
   EXPECT_EQ(note("files").find(std::to_string(leaked.get()) + "\n"), std::string::npos) << note("files");
   // 32 and 33 are glibc's own.
   const auto ignored = std::stoull(note("signals").substr(8), nullptr, 16);
@@ -74,7 +73,7 @@ TEST_F(ProgramAttesterTest, InheritsNothingOfOurs) {
 TEST_F(ProgramAttesterTest, ThatFailsIsQuotedInOneBoundedLine) {
   const auto given = evidence(R"(echo 'no TPM here' >&2; echo more >&2; exit 3)");
   ASSERT_FALSE(given);
-  EXPECT_EQ(given.error().text(), "EVIDENCE_FAILED: " + folder() + "/attester ended with status 3: no TPM here");
+  EXPECT_EQ(given.error().text(), "EVIDENCE_FAILED: " + folder() + "/attester failed, exit status: 3: no TPM here");
   const auto flood = evidence("yes | tr -d '\\n' | head -c 1000000 >&2; exit 1");
   ASSERT_FALSE(flood);
   EXPECT_LT(flood.error().text().size(), 500U);
@@ -90,7 +89,7 @@ TEST_F(ProgramAttesterTest, MustWriteOneObjectWithEvidence) {
 }
 
 TEST_F(ProgramAttesterTest, IsBoundedInWhatItWritesAndInTime) {
-  const auto flood = evidence("yes", {.time = milliseconds(60000), .output_bytes = 100000});
+  const auto flood = evidence("yes | head -c 200000", {.time = milliseconds(60000), .output_bytes = 100000});
   ASSERT_FALSE(flood);
   EXPECT_NE(flood.error().text().find("more than 100000 bytes"), std::string::npos) << flood.error().text();
   const auto slow = evidence("sleep 600", {.time = milliseconds(200), .output_bytes = 1000});
@@ -132,7 +131,7 @@ TEST_F(ProgramAttesterTest, IsDoneWhenItEndsAlthoughAChildHoldsItsStreams) {
 TEST_F(ProgramAttesterTest, ThatDiesByASignalIsAFailure) {
   const auto given = evidence("echo '{\"evidence\":1}'; kill -9 $$");
   ASSERT_FALSE(given);
-  EXPECT_NE(given.error().text().find("status 137"), std::string::npos) << given.error().text();
+  EXPECT_NE(given.error().text().find("SIGKILL"), std::string::npos) << given.error().text();
 }
 
 TEST_F(ProgramAttesterTest, MustBeAnAbsoluteExecutableThatOnlyItsOwnerCanChange) {

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/process_stats.h"
@@ -50,6 +51,20 @@ Result<Pipe> make_pipe(bool blocking) {
     return fail(Code::io_failed, "cannot make a pipe: {}", reason(errno));
   }
   return pipe;
+}
+
+// What the program reads as stdin. Written before there is anybody to read, so that one that does not read is no harm.
+Result<UniqueFd> standard_input(const std::string& input) {
+  if (input.empty()) {
+    const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return raised(null.get());
+  }
+  if (input.size() > PIPE_BUF) return fail(Code::size_limit, "the input of a program is limited to {} bytes", PIPE_BUF);
+  TRY_ASSIGN(const Pipe pipe, make_pipe(true));
+  if (std::cmp_not_equal(::write(pipe.write.get(), input.data(), input.size()), input.size())) {
+    return fail(Code::io_failed, "cannot fill a pipe: {}", reason(errno));
+  }
+  return raised(pipe.read.get());
 }
 
 // All that the child needs, made ready before it exists.
@@ -224,11 +239,10 @@ std::string ProcessEnd::text() const {
 Result<ProcessEnd> run_process(const ProcessSpec& spec, std::stop_token stop) {
   const auto arguments = pointers(spec.arguments);
   const auto environment = pointers(spec.environment);
-  const UniqueFd null_low(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const UniqueFd null = raised(null_low.get());
+  TRY_ASSIGN(UniqueFd input, standard_input(spec.input));
   const UniqueFd file = spec.file < 0 ? UniqueFd() : raised(spec.file);
   const UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!null.valid() || !wake.valid() || file.valid() != (spec.file >= 0)) {
+  if (!input.valid() || !wake.valid() || file.valid() != (spec.file >= 0)) {
     return fail(Code::io_failed, "cannot start {}: {}", spec.program, reason(errno));
   }
   TRY_ASSIGN(Pipe output, make_pipe(false));
@@ -238,7 +252,7 @@ Result<ProcessEnd> run_process(const ProcessSpec& spec, std::stop_token stop) {
   const pid_t pid = launch({.program = spec.program.c_str(),
                             .arguments = arguments.data(),
                             .environment = environment.data(),
-                            .standard_input = null.get(),
+                            .standard_input = input.get(),
                             .standard_output = output.write.get(),
                             .standard_error = error.write.get(),
                             .file = file.get(),
@@ -246,6 +260,7 @@ Result<ProcessEnd> run_process(const ProcessSpec& spec, std::stop_token stop) {
                             .parent = ::getpid()});
   if (pid < 0) return fail(Code::io_failed, "cannot start {}: {}", spec.program, reason(errno));
   Child child(pid);
+  input = UniqueFd();
   // Only the child's copies may keep the pipes open, else their ends would never show.
   for (Pipe* pipe : {&output, &error, &report}) pipe->write = UniqueFd();
   if (const int failure = launch_error(report.read); failure != 0) {

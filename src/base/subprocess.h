@@ -1,7 +1,7 @@
 // Runs another program to its end, on a clean slate and a short leash.
 //
 // The program gets the arguments and variables given here and nothing else of this process: no other variable, no
-// descriptor but an empty stdin, its output pipes and one file, no blocked signal, no new privileges. It leads a
+// descriptor but stdin, its output pipes and one file, no blocked signal, no new privileges. It leads a
 // session and process group of its own. The whole group is killed when the program ends, is stopped or runs out of
 // time; the program itself is killed even when this process dies without a chance to do anything (what it has started
 // then lives on, as does at any time what has left the group). Output is read while it is written, so that a program
@@ -29,6 +29,7 @@ struct ProcessSpec {
   std::string program;                              // path of the executable
   std::vector<std::string> arguments;               // argv, beginning with the program's name
   std::vector<std::string> environment;             // "NAME=value"
+  std::string input = {};                           // what stdin holds: at most 4 KiB, so that it fits a pipe
   int file = -1;                                    // a descriptor the program gets as kInheritedFile; -1: none
   std::size_t output_bytes = std::size_t{1} << 20;  // kept of stdout, and of stderr
   std::optional<std::chrono::milliseconds> time;    // none: as long as it likes

@@ -126,6 +126,20 @@ TEST(Subprocess, ReadsTheFileItIsGiven) {
   EXPECT_EQ(end->standard_output.text(), "content");
 }
 
+TEST(Subprocess, ReadsItsInputAndThenTheEnd) {
+  auto spec = shell("cat; echo done");
+  spec.input = "one line\n";
+  const auto end = run_process(spec, {});
+  ASSERT_TRUE(end) << end.error().text();
+  EXPECT_EQ(end->standard_output.text(), "one line\ndone\n");
+  // One that does not read it is no harm, whatever the process does about broken pipes.
+  auto deaf = shell("exit 0");
+  deaf.input = std::string(4096, 'x');
+  ASSERT_TRUE(run_process(deaf, {}));
+  deaf.input.push_back('x');
+  EXPECT_EQ(run_process(deaf, {}).error().code(), Code::size_limit);
+}
+
 TEST(Subprocess, LeavesNobodyOfItsGroupWhenItEnds) {
   Signal signal;
   // The child holds the outputs open and would for ever.

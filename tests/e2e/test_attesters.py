@@ -43,7 +43,7 @@ def test_evidence_of_a_program_opens_an_image(servers, manager, image, program):
 def test_the_reason_of_a_program_that_fails_is_in_the_result(servers, manager, image, program):
     path = program("failing", "#!/bin/sh\necho 'the TPM is locked' >&2\nexit 7\n")
     message, _ = outcome(servers, manager, image, PROPLET_TEE="sample", PROPLET_ATTESTER_PROGRAM=path)
-    assert message["error"] == f"EVIDENCE_FAILED: {path} ended with status 7: the TPM is locked"
+    assert message["error"] == f"EVIDENCE_FAILED: {path} failed, exit status: 7: the TPM is locked"
 
 
 def test_the_broker_judges_the_name_that_the_operator_gave(servers, manager, image, program):

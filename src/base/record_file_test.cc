@@ -128,7 +128,7 @@ TEST_F(RecordFileTest, ADamagedRecordIsPassedOverAndTheOthersAreFound) {
   const Bytes good = content();
   for (std::size_t at = begin; at < end; ++at) {
     if (at - begin >= 4 && at - begin < 8) continue;  // the state, and bytes that mean nothing
-    for (const std::uint8_t flip : {0x01, 0x80, 0xFF}) {
+    for (const std::uint8_t flip : Bytes{0x01, 0x80, 0xFF}) {
       Bytes bad = good;
       bad[at] ^= flip;
       write(bad);

@@ -23,9 +23,17 @@ std::vector<std::string> own_folders(const worker::WorkerConfig& config) {
 
 void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
   if (file.empty()) return;
-  std::string folder = std::filesystem::path(file).parent_path().string();
-  if (folder.empty()) folder = ".";
+  std::error_code failed;  // of a current folder that is gone; then nothing is added
+  const std::string folder = std::filesystem::absolute(file, failed).parent_path().string();
+  if (failed) return;
   paths.push_back(folder == "/" ? file : folder);
+}
+
+// Read again on SIGHUP.
+std::string configuration_file() {
+  const auto environment = worker::process_environment();
+  const auto found = environment.find("PROPLET_CONFIG_FILE");
+  return found == environment.end() || found->second.empty() ? "config.toml" : found->second;
 }
 
 // OpenSSL's variables for certificates elsewhere than in the system's folder.
@@ -50,6 +58,7 @@ SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
                            config.aa_config_path, config.kbs_ca_cert, config.init_data_file, config.key_file}) {
     add_folder_of(file, policy.read);
   }
+  add_folder_of(configuration_file(), policy.read);
   add_authorities(policy.read);
   policy.read.emplace_back("/run/attestation-agent");
   policy.write = own_folders(config);

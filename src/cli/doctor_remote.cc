@@ -133,24 +133,24 @@ Findings examine_key_broker(const Patient& patient, const std::stop_token& stop)
 // Evidence over random bytes, which belong to no session.
 Findings examine_tee(const Patient& patient, const std::stop_token& stop) {
   const worker::WorkerConfig& config = patient.config();
-  const auto choice = attestation::TeeChoice::parse(config.tee);
+  const auto choice = attestation::TeeChoice::parse(config.tee, !config.attester_program.empty());
   if (!choice) return {{Level::fail, "tee", choice.error().text(), "correct PROPLET_TEE"}};
   const auto detected = attestation::detect("/");
   const std::string found = detected ? std::string(attestation::tee_name(*detected)) : "none";
-  const auto attester = attestation::make_attester(*choice, detected);
+  const auto attester = attestation::make_attester(*choice, detected, {.program = config.attester_program});
   if (!attester) {
     const bool wanted = config.tee_expected || choice->mode == attestation::TeeChoice::Mode::named || detected;
     return {{wanted ? Level::fail : Level::ok, "tee",
              fmt::format("found {}; encrypted tasks are refused: {}", found, attester.error().text()),
              wanted ? "run in a TEE that proplet --version lists, or set PROPLET_TEE=off" : ""}};
   }
-  const std::string used(attestation::tee_name((*attester)->tee()));
-  const auto report_data = SystemRandom().bytes<48>();
+  const std::string used((*attester)->tee());
+  const auto report_data = attestation::ReportData::for_guest("doctor", SystemRandom().bytes<48>());
   if (const auto evidence = (*attester)->evidence(report_data, stop); !evidence) {
     return {{Level::fail, "tee", fmt::format("{}: {}", used, evidence.error().text()),
              "give the worker access to the device or file that is named"}};
   }
-  if ((*attester)->tee() == attestation::Tee::sample) {
+  if (used == attestation::tee_name(attestation::Tee::sample)) {
     return {{Level::warn, "tee", "sample, which proves nothing and protects nothing",
              "use it for tests only, with keys that are worth nothing"}};
   }

@@ -12,11 +12,11 @@ std::string supported_tees() {
   using attestation::Tee;
   std::string names;
   for (auto index = static_cast<unsigned>(Tee::sample); index <= static_cast<unsigned>(Tee::tpm); ++index) {
-    const auto tee = static_cast<Tee>(index);
+    const std::string name(attestation::tee_name(static_cast<Tee>(index)));
     const auto attester =
-        attestation::make_attester({.mode = attestation::TeeChoice::Mode::named, .tee = tee}, std::nullopt);
+        attestation::make_attester({.mode = attestation::TeeChoice::Mode::named, .name = name}, std::nullopt);
     if (!attester && attester.error().code() == Code::unsupported) continue;
-    names += (names.empty() ? "" : ", ") + std::string(attestation::tee_name(tee));
+    names += (names.empty() ? "" : ", ") + name;
   }
   return names;
 }
@@ -25,9 +25,8 @@ std::string supported_tees() {
 
 std::string version_text(std::string_view version) {
   return fmt::format(
-      "proplet {}\nengine     {}, core modules with WASI 0.1\nprotocols  Propeller (worker 0.5), MQTT 3.1.1, Key "
-      "Broker "
-      "Service {}\nTEEs       {}",
+      "proplet {}\nengine     {}, core modules with WASI 0.1\n"
+      "protocols  Propeller (worker 0.5), MQTT 3.1.1, Key Broker Service {}\nTEEs       {}",
       version, wasm::engine_version(), kbs::kProtocolVersion, supported_tees());
 }
 

@@ -59,12 +59,12 @@ struct WorkerOptions {
   std::size_t max_queue = 1024;  // waiting
   std::size_t max_queue_bytes = std::size_t{256} << 20;
   std::size_t max_message_bytes = propeller::kMaxMessageBytes;
-  runtime::Limits limits;
-  std::vector<SharedDirectory> dirs;
+  runtime::Limits limits{};
+  std::vector<SharedDirectory> dirs{};
   FederatedRounds* rounds = nullptr;  // none: tasks of federated rounds are refused
   // Why encrypted tasks are refused; none: they run.
-  std::optional<Error> encrypted_refused;
-  std::string tee_kind;  // "sample", "tdx" ...; empty: none
+  std::optional<Error> encrypted_refused{};
+  std::string tee_kind{};  // "sample", "tdx" ...; empty: none
   // Where plain tasks run; none: in this process, as encrypted ones always do. Outlives the worker.
   runtime::Runtime* external_runtime = nullptr;
 };

@@ -27,6 +27,7 @@ struct Worker::Task {
   bool traced = false;
   // Guarded by the worker's mutex.
   bool answer_claimed = false;  // somebody answers or has answered
+  bool answering = false;       // the sink is being given the answer, or has it
   bool answered = false;        // the sink has the answer
   bool done = false;            // no thread works on it, or ever will
 };
@@ -173,7 +174,11 @@ void Worker::answer_malformed(const propeller::MalformedCommand& malformed, cons
 bool Worker::enter(const TaskPointer& task) {
   const std::string& id = task->command.id;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    // Whoever sends this may have the answer already that is just being given to the sink.
+    if (const auto found = tasks_.find(id); found != tasks_.end() && found->second->answering) {
+      changed_.wait(lock, [earlier = found->second] { return earlier->answered; });
+    }
     const auto [place, entered] = tasks_.try_emplace(id, task);
     if (!entered) {
       log_.warn("start ignored: the task is already here", {{"task_id", id}});
@@ -385,9 +390,13 @@ void Worker::refuse(const TaskPointer& task, Error error) {
 void Worker::finish(const TaskPointer& task, const Result<runtime::Outcome>& outcome) {
   log_finish(*task, outcome);
   if (observer_ != nullptr) report_finish(*task, outcome);
+  {
+    // Before it is answered: its Manager may start it again at once.
+    const std::lock_guard lock(mutex_);
+    task->done = true;
+  }
   answer(task, outcome);
   const std::lock_guard lock(mutex_);
-  task->done = true;
   forget_if_over(task);
 }
 
@@ -398,6 +407,10 @@ void Worker::answer(const TaskPointer& task, const Result<runtime::Outcome>& out
     if (std::exchange(task->answer_claimed, true)) return;
   }
   const auto publish = [this, task, message = result_message(*task, outcome)] {
+    {
+      const std::lock_guard lock(mutex_);
+      task->answering = true;
+    }
     sink_.result(message);
     const std::lock_guard lock(mutex_);
     task->answered = true;
@@ -410,7 +423,9 @@ void Worker::answer(const TaskPointer& task, const Result<runtime::Outcome>& out
 
 // The mutex is held.
 void Worker::forget_if_over(const TaskPointer& task) {
-  if (task->done && task->answered) tasks_.erase(task->command.id);
+  const auto found = tasks_.find(task->command.id);
+  // The id may be another task's by now.
+  if (task->done && task->answered && found != tasks_.end() && found->second == task) tasks_.erase(found);
   changed_.notify_all();
 }
 

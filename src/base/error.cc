@@ -26,10 +26,9 @@ constexpr std::array kCatalogue = {
     CodeInfo{Code::worker_restarted, "WORKER_RESTARTED",
              "The worker ended while it had the task, and is back without it.",
              "Start the task again if it should run; it may have done a part of its work."},
-    CodeInfo{
-        Code::result_lost, "RESULT_LOST",
-        "An encrypted task ended, and the worker did before its result was delivered; such results are in no file.",
-        "Start the task again."},
+    CodeInfo{Code::result_lost, "RESULT_LOST",
+             "The worker ended before it delivered the result of an encrypted task, which it keeps in memory only.",
+             "Start the task again."},
     CodeInfo{Code::unsupported, "UNSUPPORTED", "The task asks for something this version does not do.",
              "See the limits in the README; the message names the feature."},
     CodeInfo{Code::policy_unsupported, "POLICY_UNSUPPORTED",

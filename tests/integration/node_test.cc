@@ -152,6 +152,8 @@ TEST_F(NodeTest, TheNextWorkerAnswersForTheOneThatDied) {
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
   folder += "/state";
   const std::string base = propeller::base_topic("t", "c");
+  WorkerOptions worker_options;
+  worker_options.proplet_id = "me";
   {
     auto journal = propeller::Journal::open(folder, log_);
     ASSERT_TRUE(journal.has_value());
@@ -160,7 +162,7 @@ TEST_F(NodeTest, TheNextWorkerAnswersForTheOneThatDied) {
     ASSERT_TRUE(session.has_value());
     propeller::Outbox outbox(**session, log_, {}, journal->get());
     Heartbeat heartbeat(**session, {});
-    Worker worker({.proplet_id = "me"}, node, modules_, runtime_, clock_, log_);
+    Worker worker(worker_options, node, modules_, runtime_, clock_, log_);
     node.attach(worker, outbox, heartbeat);
     node.promise("answered");
     node.result({.task_id = "answered", .proplet_id = "me", .results = "42", .error = {}, .timing = {}});
@@ -186,14 +188,14 @@ TEST_F(NodeTest, TheNextWorkerAnswersForTheOneThatDied) {
   ASSERT_TRUE(session.has_value());
   propeller::Outbox outbox(**session, log_, {}, journal->get());
   Heartbeat heartbeat(**session, {.create_topic = "x", .discovery = {}, .alive_topic = "y", .heartbeat = {}});
-  Worker worker({.proplet_id = "me"}, node, modules_, runtime_, clock_, log_);
+  Worker worker(worker_options, node, modules_, runtime_, clock_, log_);
   node.attach(worker, outbox, heartbeat);
   node.take_over(**journal, "me", log_);
   EXPECT_TRUE(node.holds_answer("running"));
   (*session)->start();
   ASSERT_TRUE(manager.wait_until([&] { return manager.results.size() >= 3 && manager.topics.size() >= 4; }));
   EXPECT_TRUE(outbox.flush(kPatience, {}));
-  EXPECT_EQ(manager.topics.at(1), base + "/control/proplet/invoke_results");
+  EXPECT_EQ(manager.topics.at(3), base + "/control/proplet/invoke_results");
   EXPECT_THAT(
       manager.results,
       ElementsAre(

@@ -29,13 +29,6 @@ void add_folder_of(const std::string& file, std::vector<std::string>& paths) {
   paths.push_back(folder == "/" ? file : folder);
 }
 
-// Read again on SIGHUP.
-std::string configuration_file() {
-  const auto environment = worker::process_environment();
-  const auto found = environment.find("PROPLET_CONFIG_FILE");
-  return found == environment.end() || found->second.empty() ? "config.toml" : found->second;
-}
-
 // OpenSSL's variables for certificates elsewhere than in the system's folder.
 void add_authorities(std::vector<std::string>& paths) {
   const auto environment = worker::process_environment();
@@ -53,12 +46,12 @@ void add_authorities(std::vector<std::string>& paths) {
 SandboxPolicy sandbox_policy(const worker::WorkerConfig& config) {
   SandboxPolicy policy;
   policy.read = system_read_paths();
+  // SIGHUP reads the settings' file and the certificates again.
   for (const auto& file : {config.config_file, config.mqtt_ca_cert, config.mqtt_client_cert, config.mqtt_client_key,
                            config.registry_auth_file, config.registry_ca_cert, config.http_ca_cert,
                            config.aa_config_path, config.kbs_ca_cert, config.init_data_file, config.key_file}) {
     add_folder_of(file, policy.read);
   }
-  add_folder_of(configuration_file(), policy.read);
   add_authorities(policy.read);
   policy.read.emplace_back("/run/attestation-agent");
   policy.write = own_folders(config);

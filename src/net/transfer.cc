@@ -74,7 +74,7 @@ struct Sink {
     const bool first = body_bytes == 0;
     if (success && first && request.on_response) TRY(request.on_response(response));
     body_bytes += bytes.size();
-    if (body_bytes > limit || (first && announced_bytes() > limit)) {
+    if (body_bytes > limit || (first && !request.on_body && announced_bytes() > limit)) {
       return fail(Code::size_limit, "{}: response is larger than {} bytes", response.url.for_messages(), limit);
     }
     if (success && request.on_body) return request.on_body(bytes);

@@ -131,7 +131,7 @@ struct ResultMessage {
   std::optional<std::string> error;
   std::optional<FederatedResult> federated{};  // `results` is then written inside an object, as base64
   std::optional<Timing> timing;                // written only for tasks that ask: Managers expect exactly four members
-  bool confidential = false;     // of an encrypted task, so never to be written to a file; not encoded
+  bool confidential = false;                   // of an encrypted task, so never to be written to a file; not encoded
 };
 // Members in the order task_id, proplet_id, results, error; bytes that are not UTF-8 are replaced. That of a federated
 // round has an object as results, which has the proplet_id in it.

@@ -55,7 +55,7 @@ class Bench:
         assert self.worker.stop() == 0
         self.manager.close()
         assert self.protocol.unanswered() == []
-        assert self.protocol.faults == []
+        assert self.protocol.faults == [], self.protocol.faults
 
 
 @dataclasses.dataclass

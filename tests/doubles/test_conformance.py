@@ -183,7 +183,7 @@ def test_a_start_gets_the_answer_of_its_row(bench, row):
 
 @states("8.6", "11.20")
 def test_arguments_and_results_have_the_texts_of_the_existing_worker(bench):
-    rows = json.loads((VECTORS / "result_texts.json").read_text())
+    rows = json.loads((VECTORS.parent / "result_texts" / "result_texts.json").read_text())
     numbers = inline("numbers.wasm")
     sent = [bench.send_start(file=numbers, name=row["type"], inputs=[row["argument"]]) for row in rows]
     wrong = []

@@ -64,15 +64,18 @@ def test_config_show_tells_every_setting_and_where_it_is_from(servers, tmp_path)
     file = tmp_path / "own.toml"
     file.write_text('[proplet]\ntenant_id = "t"\nchannel_id = "c"\nentity_id = "e"\napi_key = "k"\nmqtt_qos = 1\n')
     done = proplet(servers, "config", "show", "--origin", PROPLET_CONFIG_FILE=file, PROPLET_MQTT_KEEP_ALIVE="10s",
-                   PROPLET_OTEL_URL="http://user:hunter2@traces:4318/v1?token=hunter2")
+                   PROPLET_OTEL_URL="http://traces:4318/v1?token=hunter2")
     assert done.returncode == 0
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
     assert ["file", "PROPLET_MQTT_QOS=1"] in lines
     assert ["default", "PROPLET_MQTT_KEEP_ALIVE=30"] in lines
     assert ["environment", "PROPLET_API_KEY=***"] in lines
-    assert ["environment", "PROPLET_OTEL_URL=http://***@traces:4318/v1?***"] in lines
+    assert ["environment", "PROPLET_OTEL_URL=http://traces:4318/v1?***"] in lines
     assert ["default", "MODEL_REGISTRY_URL="] in lines
     assert "PROPLET_MQTT_KEEP_ALIVE" in done.stderr and "hunter2" not in done.stdout + done.stderr
+    refused = proplet(servers, "config", "show", PROPLET_CONFIG_FILE=file, PROPLET_OTEL_URL="http://u:hunter2@traces")
+    assert refused.returncode == 1 and "PROPLET_OTEL_URL=http://***@traces" in refused.stdout
+    assert "hunter2" not in refused.stdout + refused.stderr
     shown = json.loads(proplet(servers, "--json", "config", "show").stdout)["settings"]
     assert {"name": "PROPLET_MQTT_QOS", "value": "2", "origin": "default"} in shown
 
@@ -190,7 +193,8 @@ def test_watch_shows_what_workers_say_and_no_escape_of_theirs(servers, broker, m
 
 
 def test_list_workers_tells_what_discovery_told(servers, broker):
-    listing, log = servers.spawn("list", s.BIN / "propctl", "task", "list-workers", *broker, "--for", "15")
+    listing, log = servers.spawn("list", s.BIN / "propctl", "task", "list-workers", *broker, "--for", "20")
+    time.sleep(5)  # it has to be listening before the worker introduces itself
     worker = servers.start_worker(PROPLET_TAGS="lab")
     assert listing.wait(60) == 0
     lines = log.read_text().splitlines()

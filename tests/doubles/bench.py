@@ -35,6 +35,7 @@ class Bench:
         self.protocol = Protocol(floor=floor)
         self.manager = double.Manager(servers.mqtt_port, s.BASE, self.protocol, loses_results=loses_results)
         self.worker = servers.start_worker(ready=False, **{"PROPLET_RESULT_FLOOR_MS": "", **settings})
+        self.protocol.only = self.worker.entity
         self.manager.wait_for_worker(self.worker.entity)
 
     def send_start(self, **fields):

@@ -135,6 +135,7 @@ Status run(worker::WorkerConfig config, Log& log, StopSignals& signals, const st
                              {"tee", confidential.tee()},
                              {"encrypted_tasks", !confidential.refused()},
                              {"version", PROPLET_VERSION}});
+  release_startup_code();
   session->start();
   signals.on_hangup([&] { reload(config, *session, log); });
   wait_for_stop(stop);

@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,7 +10,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <mutex>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -44,6 +47,23 @@ Status harden_process() {
   ::signal(SIGCHLD, SIG_DFL);  // ignored, as some parents leave it, the exit status of children would be lost
   ::signal(SIGXFSZ, SIG_IGN);
   return {};
+}
+
+void release_startup_code() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream fields(line);
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    char dash = 0;
+    std::string access;
+    std::string rest;
+    fields >> std::hex >> begin >> dash >> end >> access;
+    std::getline(fields, rest);
+    // Code of files is never written to, not even by the dynamic linker, so that it can be read from there again.
+    const bool code_of_file = access == "r-xp" && rest.find('/') != std::string::npos;
+    if (fields && code_of_file) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
 }
 
 void wait_for_stop(const std::stop_token& stop) {

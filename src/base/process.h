@@ -17,6 +17,10 @@ namespace proplet {
 // closed connection and a full quota are errors of the write. Call before any thread exists.
 Status harden_process();
 
+// Gives back the memory of program code that has run so far, most of which only a start needs; what is needed again
+// comes from the page cache. Best effort.
+void release_startup_code();
+
 // Blocks until `stop` is requested.
 void wait_for_stop(const std::stop_token& stop);
 

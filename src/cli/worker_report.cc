@@ -46,7 +46,7 @@ std::string tags_of(const json::object& metadata) {
   return text;
 }
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 std::string machine_of(const json::object& metadata) {
   const std::string system = text_of_member(metadata, "os");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 
 #include "net/transfer.h"
 
@@ -27,11 +28,16 @@ class CurlLibrary {
   CURLcode code_;
 };
 
-// Idle channels. A channel whose latest exchange went to the same origin is preferred: its connection is open.
+// Idle channels. A channel whose latest exchange went to the same origin is preferred: its connection is open. The
+// library is set up for the first one: that takes 2.4 MB, which a worker without downloads need not have.
 class ChannelPool {
  public:
   Result<std::unique_ptr<Channel>> take(const std::string& origin) {
     const std::lock_guard lock(mutex_);
+    if (!library_) library_.emplace();
+    if (library_->code() != CURLE_OK) {
+      return fail(Code::internal, "libcurl: {}", curl_easy_strerror(library_->code()));
+    }
     if (idle_.empty()) return Channel::make();
     const auto match =
         std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& channel) { return channel->origin == origin; });
@@ -48,6 +54,7 @@ class ChannelPool {
 
  private:
   std::mutex mutex_;
+  std::optional<CurlLibrary> library_;  // outlives the channels
   std::vector<std::unique_ptr<Channel>> idle_;
 };
 
@@ -84,8 +91,6 @@ struct TravellingHeaders {
 class CurlHttpClient final : public HttpClient {
  public:
   explicit CurlHttpClient(HttpClientOptions options) : options_(std::move(options)) {}
-
-  [[nodiscard]] CURLcode library_code() const { return library_.code(); }
 
   Result<HttpResponse> send(const HttpRequest& request, std::stop_token stop) override {
     std::optional<std::chrono::steady_clock::time_point> deadline;
@@ -147,7 +152,6 @@ class CurlHttpClient final : public HttpClient {
     return std::optional<Url>(std::move(*target));
   }
 
-  const CurlLibrary library_;  // outlives the channels
   const HttpClientOptions options_;
   ChannelPool channels_;
 };
@@ -162,11 +166,7 @@ std::optional<std::string_view> HttpResponse::header(std::string_view name) cons
 }
 
 Result<std::unique_ptr<HttpClient>> make_http_client(HttpClientOptions options) {
-  auto client = std::make_unique<CurlHttpClient>(std::move(options));
-  if (client->library_code() != CURLE_OK) {
-    return fail(Code::internal, "libcurl: {}", curl_easy_strerror(client->library_code()));
-  }
-  return std::unique_ptr<HttpClient>(std::move(client));
+  return std::make_unique<CurlHttpClient>(std::move(options));
 }
 
 }  // namespace proplet::net

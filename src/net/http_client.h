@@ -95,7 +95,7 @@ class HttpClient {
   virtual Result<HttpResponse> send(const HttpRequest& request, std::stop_token stop = {}) = 0;
 };
 
-// Allocates; fails only when libcurl cannot be initialised.
+// Allocates. libcurl is set up for the first request, which is where that may fail.
 Result<std::unique_ptr<HttpClient>> make_http_client(HttpClientOptions options);
 
 }  // namespace proplet::net

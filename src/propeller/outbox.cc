@@ -119,7 +119,7 @@ void Outbox::make_room() {
   }
 }
 
-void Outbox::remove(std::deque<Message>::const_iterator message) {
+void Outbox::remove(const std::deque<Message>::const_iterator& message) {
   bytes_ -= message->payload.size();
   if (message->ticket != 0) --published_;
   if (journal_ != nullptr) journal_->close(message->number);

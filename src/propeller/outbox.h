@@ -71,7 +71,7 @@ class Outbox {
   // Publishes what is not published on this connection, in order, until the window is full or one cannot be.
   void publish_pending();
   void make_room();
-  void remove(std::deque<Message>::const_iterator message);
+  void remove(const std::deque<Message>::const_iterator& message);
 
   Publisher& publisher_;
   Log& log_;

@@ -465,14 +465,13 @@ void apply(const Setting& setting, const std::string* given, std::string origin,
   if (given != nullptr) setting.set(loaded.config, {name, *given, loaded});
   std::string value(setting.info.default_value);
   const bool is_flag = value == "true" || value == "false";
-  if (given == nullptr || loaded.warnings.size() > warnings) {
+  const bool understood = given != nullptr && loaded.warnings.size() == warnings;
+  if (!understood || (given->empty() && !is_flag)) {
     origin = "default";
   } else if (!given->empty()) {
     value = *given;
-  } else if (is_flag) {
-    value = setting.set == collect_system_info ? "true" : "false";
   } else {
-    origin = "default";
+    value = setting.set == collect_system_info ? "true" : "false";
   }
   loaded.origins.emplace(name, std::move(origin));
   if (!setting.info.secret) loaded.values.emplace(name, std::move(value));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -17,11 +18,19 @@ Status in_parallel(std::size_t count, std::size_t threads, const std::stop_token
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::optional<Error> first_error;
+  // On a helper an exception would end the process; one thing that finds no memory is merely one that fails.
+  const auto attempt = [&](std::size_t index) -> Status {
+    try {
+      return work(index, all.get_token());
+    } catch (const std::exception& error) {
+      return fail(Code::internal, "{}", error.what());
+    }
+  };
   const auto run = [&] {
     while (!all.stop_requested()) {
       const auto index = next.fetch_add(1);
       if (index >= count) return;
-      auto done = work(index, all.get_token());
+      auto done = attempt(index);
       if (done) continue;
       const std::lock_guard lock(mutex);
       if (!first_error) first_error = std::move(done).error();

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <latch>
+#include <new>
 #include <set>
 #include <thread>
 
@@ -30,6 +31,16 @@ TEST(InParallel, ReallyIs) {
     return {};
   });
   EXPECT_TRUE(done);
+}
+
+TEST(InParallel, AnExceptionIsAFailure) {
+  std::latch all_here(2);  // so that the helper is the one that throws, or the caller, or both
+  const auto done = in_parallel(2, 2, {}, [&](std::size_t, const std::stop_token&) -> Status {
+    all_here.arrive_and_wait();
+    throw std::bad_alloc();
+  });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), Code::internal);
 }
 
 TEST(InParallel, OneThingNeedsNoThread) {

@@ -59,10 +59,22 @@ module::ModuleRequest module_request(propeller::StartCommand& command) {
 }
 
 std::size_t bytes_of_command(const propeller::StartCommand& command) {
-  std::size_t bytes = command.file_base64.size();
+  std::size_t bytes = command.file_base64.size() + command.name.size() + command.image_url.size();
+  bytes += command.kbs_resource_path.size();
   for (const std::string& input : command.inputs) bytes += input.size();
+  for (const std::string& argument : command.cli_args) bytes += argument.size();
   for (const auto& [name, value] : command.env) bytes += name.size() + value.size();
   return bytes;
+}
+
+// Some errors quote what the task says, which may be as long as a message. One that fits into none would be no answer.
+std::string text_that_fits(const Error& error, std::size_t max_message_bytes) {
+  const std::size_t limit = std::min(std::size_t{32} << 10, max_message_bytes / 8);  // escapes make a byte up to six
+  std::string text = error.text();
+  if (text.size() <= limit) return text;
+  std::size_t end = limit;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U && end > 0) --end;  // between characters
+  return text.substr(0, end) + "...";
 }
 
 // Errors of compilation and run quote the guest: names in the module, the end of stderr. Those of an encrypted task are
@@ -436,7 +448,7 @@ propeller::ResultMessage Worker::result_message(const Task& task, const Result<r
   message.confidential = task.command.encrypted;
   message.federated = federated_result(task.command);
   if (!outcome) {
-    message.error = outcome.error().text();
+    message.error = text_that_fits(outcome.error(), options_.max_message_bytes);
   } else {
     message.results = outcome->result;
   }

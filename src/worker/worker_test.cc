@@ -341,6 +341,13 @@ TEST_F(WorkerTest, RefusesAResultThatFitsIntoNoMessage) {
   EXPECT_THAT(error_of({.name = "large"}), StartsWith("SIZE_LIMIT: the result of 100000 bytes"));
 }
 
+TEST_F(WorkerTest, AnErrorThatQuotesALongTextStillFitsIntoAMessage) {
+  const std::string error =
+      error_of({.more = R"(,"cli_args":["-W","fuel=)" + std::string(std::size_t{1} << 20, '7') + R"("])"});
+  EXPECT_THAT(error, StartsWith("MESSAGE_INVALID: cli_args: fuel is not a whole number: 777"));
+  EXPECT_LT(error.size(), 40000U);
+}
+
 TEST_F(WorkerTest, LeavesTasksOfOthersAlone) {
   start({.more = R"(,"proplet_id":"somebody")"});
   start({.image = "", .more = R"(,"proplet_id":"somebody")"});
@@ -479,9 +486,8 @@ TEST_F(WorkerTest, BoundsTheBytesThatWait) {
   options_.max_queue_bytes = 1000;
   start({.id = "1", .name = "block"});
   wait_until_positive(runtime_.running);
-  const std::string input = R"(,"inputs":[")" + std::string(600, 'x') + R"("])";
-  start({.id = "2", .more = input});
-  start({.id = "3", .more = input});
+  start({.id = "2", .more = R"(,"inputs":[")" + std::string(600, 'x') + R"("])"});
+  start({.id = "3", .more = R"(,"cli_args":[")" + std::string(600, 'x') + R"("])"});
   const auto answers = answers_.wait(1);
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers.front().task_id, "3");

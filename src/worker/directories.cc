@@ -8,6 +8,8 @@ namespace {
 
 using Access = SharedDirectory::Access;
 
+constexpr std::size_t kMaxWanted = 32;
+
 std::string without_end_slashes(std::string_view path) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return std::string(path);
@@ -63,6 +65,10 @@ Result<std::vector<SharedDirectory>> parse_directories(std::string_view text) {
 
 Result<TaskDirectories> task_directories(std::span<const SharedDirectory> shared,
                                          std::span<const DirectoryArgument> wanted) {
+  // Each mount takes a descriptor, of which all tasks together have a few thousand.
+  if (wanted.size() > kMaxWanted) {
+    return fail(Code::message_invalid, "cli_args: {} times --dir; at most {}", wanted.size(), kMaxWanted);
+  }
   TaskDirectories task;
   std::map<std::string, runtime::Directory> by_path;
   for (const SharedDirectory& directory : shared) {

@@ -42,7 +42,8 @@ struct TaskDirectories {
   std::vector<std::string> refused;  // paths that the operator does not list
 };
 
-// All of `shared`, and those of `wanted` that are in it, under the path that the task wants. IO_FAILED.
+// All of `shared`, and those of `wanted` that are in it, under the path that the task wants. IO_FAILED;
+// MESSAGE_INVALID if it wants more than 32.
 Result<TaskDirectories> task_directories(std::span<const SharedDirectory> shared,
                                          std::span<const DirectoryArgument> wanted);
 

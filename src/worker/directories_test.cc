@@ -99,6 +99,15 @@ TEST_F(DirectoriesTest, ATaskChoosesAnotherPathForWhatItGetsAndNothingElse) {
   EXPECT_THAT(task->refused, ElementsAre("/", "/a/..", "/a/sub", ""));
 }
 
+TEST_F(DirectoriesTest, ATaskCannotTakeAllDescriptors) {
+  std::vector<DirectoryArgument> wanted(32, {"/a", "/in"});
+  EXPECT_TRUE(get("/a", wanted));
+  wanted.push_back({"/a", "/in"});
+  const auto task = get("/a", wanted);
+  ASSERT_FALSE(task);
+  EXPECT_EQ(task.error().code(), Code::message_invalid);
+}
+
 TEST_F(DirectoriesTest, APrivateFolderIsFreshClosedToOthersAndGoesWithTheTask) {
   std::string first_path;
   {

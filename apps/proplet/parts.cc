@@ -146,7 +146,7 @@ Result<worker::FederatedRounds::ClientFor> rounds_clients(const worker::WorkerCo
     TRY_ASSIGN(tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
   }
   return [tls](const net::Url& url) {
-    return net::make_http_client({.tls = tls, .insecure_hosts = {url.host_and_port()}});
+    return net::make_http_client({.tls = tls, .insecure_hosts = {url.host_and_port()}, .refuse_link_local = true});
   };
 }
 
@@ -154,7 +154,8 @@ worker::FederatedOptions federated_options(const worker::WorkerConfig& config) {
   return {.proplet_id = config.entity_id,
           .model_registry_url = config.model_registry_url,
           .data_store_url = config.data_store_url,
-          .coordinator_url = config.coordinator_url};
+          .coordinator_url = config.coordinator_url,
+          .verifies_servers = !config.http_skip_verify};
 }
 
 void remove_left_folders(const worker::WorkerConfig& config, Log& log) {

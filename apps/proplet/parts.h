@@ -54,7 +54,8 @@ worker::WorkerOptions worker_options(const worker::WorkerConfig& config, const C
 // it is not there; `config` and so what is told about the worker then says so too.
 Result<std::unique_ptr<runtime::HostRuntime>> make_external_runtime(worker::WorkerConfig& config, Log& log);
 
-// Exchanges of federated rounds go to whom a task names: a client for each, good for that host alone.
+// Exchanges of federated rounds go to whom a task names: a client for each, good for that host alone, and none for the
+// addresses where clouds keep a machine's credentials.
 Result<worker::FederatedRounds::ClientFor> rounds_clients(const worker::WorkerConfig& config);
 worker::FederatedOptions federated_options(const worker::WorkerConfig& config);
 

@@ -170,9 +170,10 @@ Status FederatedRounds::post(const propeller::StartCommand& command, const std::
   TRY_ASSIGN(const auto coordinator, address(command, "MANAGER_COORDINATOR_URL", options_.coordinator_url));
   TRY_ASSIGN(auto url, net::Url::parse(coordinator + "/update"));
   const bool named_by_operator = coordinator == without_end_slashes(options_.coordinator_url);
-  if (command.encrypted && !url.is_https() && !named_by_operator) {
-    return fail(Code::insecure_transport, "the update of an encrypted task does not leave over plain HTTP to {}",
-                url.host_and_port());
+  const bool verified = url.is_https() && options_.verifies_servers;
+  if (command.encrypted && !verified && !named_by_operator) {
+    return fail(Code::insecure_transport, "the update of an encrypted task does not leave over {} to {}",
+                url.is_https() ? "https without verification" : "plain HTTP", url.host_and_port());
   }
   net::HttpRequest request{.method = "POST", .url = std::move(url)};
   request.headers = {{"Content-Type", "application/json"}};

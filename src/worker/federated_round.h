@@ -8,8 +8,8 @@
 //
 // Addresses from tasks are a stranger's: only a fixed path is appended to them, they have no query, redirects are not
 // followed, bodies and times are bounded, and what arrives must be JSON. The update of an encrypted task is as
-// private as its result: it leaves over https, or to the coordinator that the operator has named, or over MQTT as the
-// result does. Thread-safe. Whatever blocks ends within 100 ms of a stop request.
+// private as its result: it leaves over verified https, or to the coordinator that the operator has named, or over MQTT
+// as the result does. Thread-safe. Whatever blocks ends within 100 ms of a stop request.
 #pragma once
 
 #include <chrono>
@@ -34,6 +34,7 @@ struct FederatedOptions {
   std::string model_registry_url;
   std::string data_store_url;
   std::string coordinator_url;
+  bool verifies_servers = true;                        // whether the clients do, of https
   std::size_t max_body_bytes = std::size_t{16} << 20;  // of a model, and of a data set
   std::chrono::milliseconds timeout{30000};            // of one exchange
 };

@@ -212,6 +212,15 @@ TEST_F(FederatedRoundsTest, TheUpdateOfAnEncryptedTaskIsNotSentInClearToWhomTheT
   EXPECT_EQ(published_.size(), 1U);
 }
 
+TEST_F(FederatedRoundsTest, TheUpdateOfAnEncryptedTaskIsNotSentToAServerThatNobodyVerifies) {
+  options_.verifies_servers = false;
+  command_.encrypted = true;
+  command_.env = {{"ROUND_ID", "r1"}, {"MANAGER_COORDINATOR_URL", "https://coordinator"}};
+  rounds().hand_in(command_, "[1]", {});
+  EXPECT_THAT(http_.asked, IsEmpty());
+  EXPECT_EQ(published_.size(), 1U);
+}
+
 TEST(FederatedResult, HasTheDefaultsOfTheProtocol) {
   propeller::StartCommand command;
   command.env = {{"ROUND_ID", "r1"}};

@@ -114,6 +114,14 @@ def test_a_model_that_cannot_be_had_is_missing_and_the_task_runs(manager, sample
     assert "MODEL_DATA" not in seen and seen["MODEL_URI"] == "m1"
 
 
+def test_no_exchange_is_with_the_addresses_where_clouds_keep_credentials(manager, sample_worker, updates):
+    service = "http://169.254.169.254"
+    task = add(manager, sample_worker, MODEL_URI="m1", MODEL_REGISTRY_URL=service, ROUND_ID="r-metadata",
+               MANAGER_COORDINATOR_URL=service)
+    assert manager.result(task)[1]["error"] is None
+    assert sample_worker.log_text().count("DESTINATION_REFUSED") == 2
+
+
 def test_an_update_goes_to_the_coordinator_and_into_the_result(manager, sample_worker, round_server, updates):
     task = add(manager, sample_worker, ROUND_ID="r1", MANAGER_COORDINATOR_URL=round_server.url, FL_NUM_SAMPLES="12")
     result = manager.result(task)[1]

@@ -20,11 +20,19 @@ Confidential::Confidential(const worker::WorkerConfig& config, const Clock& cloc
   if (refused_ && config.tee_expected) {
     log.error("PROPLET_TEE_ENABLED is true, but encrypted tasks cannot run", {{"reason", refused_->text()}});
   } else if (refused_) {
-    log.info("encrypted tasks are refused", {{"reason", refused_->text()}});
+    // Without a TEE that is how things are; where the operator has named a TEE or a key, something is wrong.
+    const bool asked_for = config.tee != "off" && (config.tee != "auto" || !config.key_file.empty());
+    log.write(asked_for ? LogLevel::warn : LogLevel::info, "encrypted tasks are refused",
+              {{"reason", refused_->text()}});
   }
 }
 
 Status Confidential::use_key_file(const worker::WorkerConfig& config) {
+  if (config.tee != "auto" && !config.key_file_in_tee) {
+    return fail(Code::config_invalid,
+                "PROPLET_TEE={} demands a TEE, and with PROPLET_KEY_FILE none is proven; leave out one of them",
+                config.tee);
+  }
   if (const auto tee = attestation::detect("/"); tee && !config.key_file_in_tee) {
     return fail(
         Code::config_invalid,
@@ -38,7 +46,7 @@ Status Confidential::use_key_file(const worker::WorkerConfig& config) {
 }
 
 Status Confidential::set_up(const worker::WorkerConfig& config, const Clock& clock) {
-  if (!config.key_file.empty()) return use_key_file(config);
+  if (!config.key_file.empty() && config.tee != "off") return use_key_file(config);
   kbs::InitData init_data;
   if (!config.init_data_file.empty()) {
     TRY_ASSIGN(init_data, kbs::read_init_data(config.init_data_file));

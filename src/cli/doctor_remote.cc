@@ -109,8 +109,13 @@ Findings examine_registry(const Patient& patient, const std::string& host, const
            "check that it is a registry of the OCI distribution specification"}};
 }
 
+bool opens_with_key_file(const worker::WorkerConfig& config) { return !config.key_file.empty() && config.tee != "off"; }
+
 Findings examine_key_broker(const Patient& patient, const std::stop_token& stop) {
   const worker::WorkerConfig& config = patient.config();
+  if (opens_with_key_file(config)) {
+    return {{Level::ok, "key broker", "none is asked: PROPLET_KEY_FILE holds the key", ""}};
+  }
   if (config.kbs_uri.empty() && config.aa_config_path.empty()) {
     const Level level = config.tee_expected ? Level::fail : Level::ok;
     return {{level, "key broker", "none; encrypted tasks are refused",
@@ -133,6 +138,11 @@ Findings examine_key_broker(const Patient& patient, const std::stop_token& stop)
 // Evidence over random bytes, which belong to no session.
 Findings examine_tee(const Patient& patient, const std::stop_token& stop) {
   const worker::WorkerConfig& config = patient.config();
+  if (opens_with_key_file(config)) {
+    const bool contradicts = config.tee != "auto" && !config.key_file_in_tee;
+    return {{contradicts ? Level::fail : Level::warn, "tee", "none is proven: PROPLET_KEY_FILE opens encrypted images",
+             contradicts ? "leave out PROPLET_TEE or PROPLET_KEY_FILE" : "use it for development only"}};
+  }
   const auto choice = attestation::TeeChoice::parse(config.tee, !config.attester_program.empty());
   if (!choice) return {{Level::fail, "tee", choice.error().text(), "correct PROPLET_TEE"}};
   const auto detected = attestation::detect("/");

@@ -195,6 +195,16 @@ def test_a_key_file_opens_images_where_there_is_no_tee(servers, manager, tmp_pat
     assert worker.stop() == 0
 
 
+@pytest.mark.parametrize("tee, code", [("off", "TEE_UNAVAILABLE"), ("tdx", "CONFIG_INVALID"), ("sample", "CONFIG_INVALID")])
+def test_a_key_file_takes_the_place_of_no_tee_that_was_named(servers, manager, tmp_path, tee, code):
+    shutil.copy(VECTORS / "keys/kek.bin", tmp_path / "key")
+    (tmp_path / "key").chmod(0o600)
+    worker = servers.start_worker(PROPLET_TEE=tee, PROPLET_KEY_FILE=str(tmp_path / "key"))
+    task, _ = manager.start(worker, image_url=servers.image("keyfile:any"), encrypted=True)
+    assert manager.result(task)[1]["error"].startswith(code + ": ")
+    assert worker.stop() == 0
+
+
 def test_a_key_file_that_others_may_read_is_refused(servers, manager, tmp_path):
     shutil.copy(VECTORS / "keys/kek.bin", tmp_path / "key")
     (tmp_path / "key").chmod(0o640)

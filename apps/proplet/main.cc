@@ -178,11 +178,11 @@ int main(int argc, char** argv) {
     return done ? 0 : report(done.error());
   }
   auto loaded = worker::load_config(worker::process_environment());
-  if (!loaded.problems.empty()) return report_problems(loaded.problems);
   if (check_config) {
     for (const auto& warning : loaded.warnings) std::fprintf(stderr, "Warning: %s\n", warning.c_str());
-    return 0;
   }
+  if (!loaded.problems.empty()) return report_problems(loaded.problems);
+  if (check_config) return 0;
   const auto confined = confine(loaded.config);
   if (!confined) return report(confined.error());
   StopSignals signals(stop, StopSignals::Hangup::calls);

@@ -10,7 +10,7 @@ json::object to_json(const CodeInfo& info) {
 
 Status explain(const Cli& cli, const std::string& name) {
   const auto code = code_from_name(name);
-  if (!code) return fail(Code::config_invalid, "there is no error code '{}'; `propctl explain` lists them", name);
+  if (!code) return fail(Code::config_invalid, "there is no error code '{}'; `explain` alone lists them", name);
   const CodeInfo& info = code_info(*code);
   cli.print(fmt::format("{}\n  {}\n  {}", info.name, info.meaning, info.hint), to_json(info));
   return {};

@@ -114,7 +114,10 @@ void api_key(WorkerConfig& config, const Input& input) {
 }
 
 void log_level(WorkerConfig& config, const Input& input) {
-  config.log_level = log_level_from_name(lower(input.value)).value_or(LogLevel::info);
+  if (input.value.empty()) return;
+  const auto level = log_level_from_name(lower(input.value));
+  if (!level) return input.warn("not trace, debug, info, warn or error");
+  config.log_level = *level;
 }
 
 void log_format(WorkerConfig& config, const Input& input) {
@@ -136,7 +139,8 @@ void qos(WorkerConfig& config, const Input& input) {
   if (input.value.empty()) return;
   const auto value = number(input.value);
   if (!value) return input.warn("not a whole number");
-  config.mqtt_qos = *value <= 1 ? static_cast<int>(*value) : 2;
+  if (*value > 2) return input.warn("not 0, 1 or 2");
+  config.mqtt_qos = static_cast<int>(*value);
 }
 
 void collect_system_info(WorkerConfig& config, const Input& input) {

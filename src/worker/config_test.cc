@@ -78,7 +78,20 @@ TEST(Config, NoHeartbeatIntervalStopsTheHeartbeat) {
 
 TEST(Config, QosIsZeroOneOrTwo) {
   const std::pair<std::string_view, int> cases[] = {{"0", 0}, {"1", 1}, {"2", 2}, {"3", 2}, {"200", 2}, {"x", 2}};
-  for (const auto& [text, qos] : cases) EXPECT_EQ(load_with("PROPLET_MQTT_QOS", text).config.mqtt_qos, qos) << text;
+  for (const auto& [text, qos] : cases) {
+    const auto loaded = load_with("PROPLET_MQTT_QOS", text);
+    EXPECT_EQ(loaded.config.mqtt_qos, qos) << text;
+    EXPECT_EQ(loaded.warnings.empty(), std::to_string(qos) == text) << text;
+  }
+}
+
+TEST(Config, AnUnknownLogLevelIsNamedAndTheDefaultStays) {
+  const auto loaded = load_with("PROPLET_LOG_LEVEL", "loud");
+  EXPECT_EQ(loaded.config.log_level, LogLevel::info);
+  EXPECT_EQ(loaded.origins.at("PROPLET_LOG_LEVEL"), "default");
+  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("PROPLET_LOG_LEVEL")));
+  EXPECT_EQ(load_with("PROPLET_LOG_LEVEL", "WARN").config.log_level, LogLevel::warn);
+  EXPECT_THAT(load_with("PROPLET_LOG_LEVEL", "").warnings, IsEmpty());
 }
 
 TEST(Config, FlagsAreTrueForFourWordsOnly) {

@@ -227,7 +227,8 @@ constexpr auto kSettings = std::to_array<Setting>({
     {{"PROPLET_MANAGER_K8S_NAMESPACE", "default", "Namespace told to the Manager.", false}, text<&C::namespace_name>},
 
     {{"PROPLET_MQTT_ADDRESS", "tcp://localhost:1883",
-      "Broker: tcp://, mqtt://, or with TLS ssl://, tls://, mqtts://; host:port works too.", false},
+      "Broker: tcp://, mqtt://, or with TLS ssl://, tls://, mqtts://; host:port and any other scheme are without TLS.",
+      false},
      mqtt_address},
     {{"PROPLET_MQTT_QOS", "2", "Quality of service of everything sent and subscribed to.", false}, qos},
     {{"PROPLET_MQTT_KEEP_ALIVE", "30", "Seconds between signs of life on an idle connection.", false},

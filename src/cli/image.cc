@@ -43,6 +43,7 @@ Result<SecretBytes> read_module(Cli& cli, Images& images, const std::string& inp
     if (!is_wasm(bytes)) return fail(Code::module_invalid, "{} is not a WebAssembly module", input);
     return SecretBytes::copy_of(bytes);
   }
+  if (!Images::is_layout(input) && input.ends_with(".wasm")) return fail(Code::io_failed, "there is no file {}", input);
   TRY_ASSIGN(const auto source, images.source(input));
   const module::ImageOpener opener({.max_module_bytes = kMaxModuleBytes, .broker_host = {}, .default_key = {}},
                                    fail(Code::kbs_not_configured, "the input image must be plain"));

@@ -1,6 +1,7 @@
 // propctl key: makes the keys that images are encrypted with and administrators sign with.
 #include "crypto/key.h"
 
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -50,6 +51,12 @@ Status generate(Cli& cli, const GenerateOptions& options) {
                                                                {"p384", crypto::KeyKind::p384},
                                                                {"p521", crypto::KeyKind::p521},
                                                                {"ed25519", crypto::KeyKind::ed25519}};
+  // With a key goes whatever only this key opens.
+  std::error_code unknown;
+  if (std::filesystem::exists(options.out, unknown)) {
+    return fail(Code::io_failed, "{} exists, and a new key does not replace a file; remove it or choose another name",
+                options.out);
+  }
   if (options.type == "kek") return generate_key_encryption_key(cli, options);
   return generate_key_pair(cli, options, kinds.at(options.type));
 }

@@ -195,6 +195,18 @@ def test_a_key_file_opens_images_where_there_is_no_tee(servers, manager, tmp_pat
     assert worker.stop() == 0
 
 
+def test_a_new_key_replaces_no_file(tmp_path):
+    propctl("key", "generate", "--out", tmp_path / "kek")
+    before = (tmp_path / "kek").read_bytes()
+    assert refusal("key", "generate", "--out", tmp_path / "kek") == "IO_FAILED"
+    assert refusal("key", "generate", "--type", "rsa", "--out", tmp_path / "kek") == "IO_FAILED"
+    assert (tmp_path / "kek").read_bytes() == before
+
+
+def test_a_module_file_that_is_missing_is_no_image_of_a_registry(tmp_path):
+    assert refusal("image", "push", tmp_path / "nothing.wasm", "--to", f"oci:{tmp_path}/image:1") == "IO_FAILED"
+
+
 @pytest.mark.parametrize("tee, code", [("off", "TEE_UNAVAILABLE"), ("tdx", "CONFIG_INVALID"), ("sample", "CONFIG_INVALID")])
 def test_a_key_file_takes_the_place_of_no_tee_that_was_named(servers, manager, tmp_path, tee, code):
     shutil.copy(VECTORS / "keys/kek.bin", tmp_path / "key")

@@ -46,7 +46,9 @@ Status complete(Cli& cli, TaskOptions& options) {
   if (command.file_base64.empty() == command.image_url.empty()) {
     return fail(Code::config_invalid, "give either --image or --file");
   }
-  if (!options.function.empty()) command.cli_args = {"--invoke", options.function};
+  if (!options.function.empty()) {
+    command.cli_args.insert(command.cli_args.begin(), {"--invoke", options.function});
+  }
   if (command.name.empty()) command.name = options.function.empty() ? "_start" : options.function;
   for (const std::string& entry : options.environment) {
     const std::size_t equals = entry.find('=');
@@ -151,6 +153,8 @@ void add_start(Cli& cli, CLI::App& task) {
   command->add_option("--name", start_command.name, "Name of the task; default: --invoke");
   command->add_option("--invoke", options->function, "Exported function to call; default: _start");
   command->add_option("--input", start_command.inputs, "Argument; repeatable")->take_all();
+  command->add_option("--cli-arg", start_command.cli_args, "One word of cli_args, as --cli-arg=-W; repeatable")
+      ->take_all();
   command->add_option("--env", options->environment, "NAME=VALUE for the guest; repeatable")->take_all();
   command->add_option("--id", start_command.id, "Task id; default: a new UUID");
   command->add_option("--worker", start_command.target.proplet_id, "Id of the worker; default: every worker");

@@ -136,6 +136,8 @@ def test_propctl_sends_a_task_and_fails_when_the_task_fails(servers, sample_work
     failed = servers.propctl(*task, "--input", "2", check=False)
     assert failed.returncode == 1
     assert "ARGUMENT_MISMATCH" in failed.stdout and "TASK_FAILED" in failed.stderr
+    starved = servers.propctl(*task, "--input", "2", "--input", "3", "--cli-arg=-W", "--cli-arg=fuel=1", check=False)
+    assert starved.returncode == 1 and "out of fuel" in starved.stdout
     listed = servers.propctl("--json", "task", "list-workers", *broker, "--for", "6")
     assert sample_worker.entity in [worker["id"] for worker in json.loads(listed.stdout)["workers"]]
 

@@ -1,4 +1,6 @@
 // Docker's config.json: credentials are found for the registry they were written for and for no other.
+#include <algorithm>
+
 #include "fuzz.h"
 #include "oci/auth.h"
 
@@ -7,11 +9,13 @@ using proplet::fuzz::check;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto known = oci::Reference::parse("ghcr.io/acme/app:1");
-  // No file can name this host: the label is longer than the fuzzer ever writes by chance.
   static const auto stranger = oci::Reference::parse("q7x1zk4vplw9-nobody-has-credentials-for-this.example/a/b:1");
   auto file = oci::AuthFile::parse({data, size});
   if (!file) return 0;
-  check(file->find(*stranger) == nullptr, "a stranger gets no credentials");
+  // The fuzzer sees what is compared, so that in the end it writes this host into a file as well.
+  const auto hosts = file->hosts();
+  const bool named = std::ranges::find(hosts, stranger->registry()) != hosts.end();
+  check(named || file->find(*stranger) == nullptr, "a stranger gets no credentials");
   static_cast<void>(file->find(*known));
 
   oci::Credentials credentials;

@@ -37,3 +37,11 @@ def sample_worker(servers):
 @pytest.fixture
 def guests():
     return s.GUESTS
+
+
+@pytest.fixture
+def own():
+    """A broker of the test's own, which it may stop."""
+    with s.Stack() as stack:
+        stack.start_broker()
+        yield stack

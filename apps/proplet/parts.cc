@@ -13,6 +13,21 @@ namespace {
 
 constexpr std::size_t kMaxPemBytes = 1U << 20;
 
+// Empty when there is none.
+Result<std::string> read_authorities(const std::string& path) {
+  if (path.empty()) return std::string();
+  return read_text_file(path, kMaxPemBytes);
+}
+
+// For servers that the settings or a task name by URL.
+Result<net::TlsOptions> tls_of_http_servers(const worker::WorkerConfig& config) {
+  net::TlsOptions tls;
+  tls.verify = !config.http_skip_verify;
+  tls.system_roots = true;
+  TRY_ASSIGN(tls.ca_pem, read_authorities(config.http_ca_cert));
+  return tls;
+}
+
 std::set<std::string> as_set(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
 
 // The directories that a task may give an external runtime: it can write to all of them.
@@ -59,9 +74,7 @@ Result<Registries> make_registries(const worker::WorkerConfig& config, Temper te
     options.attempts = 2;
   }
   http_options.insecure_hosts = as_set(config.insecure_registries);
-  if (!config.registry_ca_cert.empty()) {
-    TRY_ASSIGN(http_options.tls.ca_pem, read_text_file(config.registry_ca_cert, kMaxPemBytes));
-  }
+  TRY_ASSIGN(http_options.tls.ca_pem, read_authorities(config.registry_ca_cert));
   options.insecure_hosts = http_options.insecure_hosts;
   if (!config.registry_auth_file.empty()) {
     TRY_ASSIGN(options.credentials, oci::AuthFile::load(config.registry_auth_file));
@@ -77,12 +90,8 @@ Result<std::unique_ptr<net::HttpClient>> make_download_client(const worker::Work
   net::HttpClientOptions options;
   options.allow_plain_http = true;
   options.refuse_link_local = true;
-  options.tls.verify = !config.http_skip_verify;
-  options.tls.system_roots = true;
+  TRY_ASSIGN(options.tls, tls_of_http_servers(config));
   if (config.http_skip_verify) log.warn("the servers of http(s):// modules are not verified");
-  if (!config.http_ca_cert.empty()) {
-    TRY_ASSIGN(options.tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
-  }
   return net::make_http_client(std::move(options));
 }
 
@@ -139,12 +148,7 @@ Result<std::unique_ptr<runtime::HostRuntime>> make_external_runtime(worker::Work
 }
 
 Result<worker::FederatedRounds::ClientFor> rounds_clients(const worker::WorkerConfig& config) {
-  net::TlsOptions tls;
-  tls.verify = !config.http_skip_verify;
-  tls.system_roots = true;
-  if (!config.http_ca_cert.empty()) {
-    TRY_ASSIGN(tls.ca_pem, read_text_file(config.http_ca_cert, kMaxPemBytes));
-  }
+  TRY_ASSIGN(const auto tls, tls_of_http_servers(config));
   return [tls](const net::Url& url) {
     return net::make_http_client({.tls = tls, .insecure_hosts = {url.host_and_port()}, .refuse_link_local = true});
   };

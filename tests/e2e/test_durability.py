@@ -20,14 +20,6 @@ def inline(name):
     return base64.b64encode((s.GUESTS / name).read_bytes()).decode()
 
 
-@pytest.fixture
-def own():
-    """A broker of the test's own, which it may stop."""
-    with s.Stack() as stack:
-        stack.start_broker()
-        yield stack
-
-
 class Identity:
     """A worker's id and state folder, through several lives."""
 

@@ -37,13 +37,6 @@ def inline(name):
     return base64.b64encode((s.GUESTS / name).read_bytes()).decode()
 
 
-@pytest.fixture
-def own():
-    with s.Stack() as stack:
-        stack.start_broker()
-        yield stack
-
-
 class Ledger:
     """What was asked of a worker and what it said. Survives the broker: the client comes back and subscribes again."""
 

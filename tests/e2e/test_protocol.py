@@ -60,13 +60,7 @@ def run(manager, worker, **fields):
 @pytest.fixture(scope="module")
 def images(servers):
     """The recorded images by their recorded names, in our registry."""
-    servers.push_plain(s.GUESTS / "math_reactor.wasm", "team/add:1")
-    servers.push_encrypted(s.GUESTS / "math_reactor.wasm", "team/add:enc", "kbs:///default/key/add")
-    servers.push_plain(s.GUESTS / "spin.wasm", "team/add:spin")
-    for name in ("a:1", "b:1"):
-        servers.push_plain(s.GUESTS / "entries.wasm", name)
-    shown = json.loads(servers.propctl("--json", "image", "inspect", servers.image("team/add:spin")).stdout)
-    return shown["digest"]
+    return servers.push_recorded_images()
 
 
 def here(servers, worker, message, spin_digest):

@@ -1,6 +1,7 @@
 """A scripted proxy: answers requests for images with chunks on the channel, as the Propeller proxy does, or as it should not."""
 
 import base64
+import collections
 import json
 import queue
 import socket
@@ -12,6 +13,7 @@ import paho.mqtt.client as mqtt
 
 import stack as s
 
+WINDOW = 20  # messages
 CHUNK_BYTES = 512000  # the Propeller proxy's own default
 
 
@@ -35,6 +37,7 @@ class Proxy:
         self.requests = []  # (time, name)
         self.asked = queue.Queue()
         self.last_chunk_sent = 0.0
+        self.under_way = collections.deque()
         self.client = mqtt.Client(client_id=f"proxy-{uuid.uuid4()}")
         self.client.max_inflight_messages_set(100)
         subscribed = queue.Queue()
@@ -72,7 +75,10 @@ class Proxy:
         self.publish(message(name, index, total, data))
 
     def publish(self, payload):
-        self.client.publish(f"{s.BASE}/{self.topic}", payload, self.qos)
+        # The client loses its connection when hundreds of large messages wait in it.
+        if len(self.under_way) == WINDOW:
+            self.under_way.popleft().wait_for_publish(20)
+        self.under_way.append(self.client.publish(f"{s.BASE}/{self.topic}", payload, self.qos))
         self.last_chunk_sent = time.monotonic()
 
     def deliver(self, name, left_out=(), size=CHUNK_BYTES, order=lambda indices: indices):

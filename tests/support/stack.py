@@ -219,6 +219,16 @@ class Stack:
         self.propctl("image", "push", wasm, "--to", self.image(name))
         return self.image(name)
 
+    def push_recorded_images(self):
+        """The images of the recordings by their recorded names. The digest that stands for the recorded one."""
+        self.push_plain(GUESTS / "math_reactor.wasm", "team/add:1")
+        self.push_encrypted(GUESTS / "math_reactor.wasm", "team/add:enc", "kbs:///default/key/add")
+        self.push_plain(GUESTS / "spin.wasm", "team/add:spin")
+        for name in ("a:1", "b:1"):
+            self.push_plain(GUESTS / "entries.wasm", name)
+        shown = json.loads(self.propctl("--json", "image", "inspect", self.image("team/add:spin")).stdout)
+        return shown["digest"]
+
     def start_worker(self, ready=True, **settings):
         entity = str(settings.get("PROPLET_ENTITY_ID") or uuid.uuid4())
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PROPLET_LOG_LEVEL": "info",
